@@ -1,0 +1,3 @@
+"""vidrec: recommends videos by what is in their scenes."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,107 @@
+"""Every error that vidrec raises on purpose. Adapters map vendor errors to these; the API and the CLI map these
+to answers, each in one place.
+
+VidrecError
+├── InvalidInput            the caller sent something wrong: `field` names it            (HTTP 422, exit 2)
+│   ├── InvalidModel        an ONNX file or checkpoint that is not what was expected
+│   └── InvalidCursor
+├── NotFound                no such video, recommendation, user, model                   (HTTP 404, exit 2)
+├── Conflict                the state forbids it                                         (HTTP 409, exit 2)
+│   ├── ModelVersionMismatch  an encoder holds another model version than was named
+│   └── LeaseLost           another worker holds this job now, or it was cancelled
+├── Unavailable             a dependency does not answer; `retry_after_s` says when      (HTTP 503, exit 1)
+│   ├── Overloaded          it answers, but it is full                                   (HTTP 429)
+│   ├── IndexUnavailable    the vector index
+│   ├── StoreUnavailable    SQL or the media store
+│   └── EncoderUnavailable  the encoder
+└── UnusableMedia           this video can never be indexed as it is: `reason` says why  (video: failed)
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class VidrecError(Exception):
+    """Base of all errors raised on purpose; its text is one sentence that a user can act on."""
+
+
+class InvalidInput(VidrecError):
+    """Input that is refused. `field` names the parameter, column or file."""
+
+    def __init__(self, message: str, *, field: str | None = None) -> None:
+        super().__init__(message)
+        self.field = field
+
+
+class InvalidModel(InvalidInput):
+    """A model file that does not meet the encoder contract."""
+
+
+class InvalidCursor(InvalidInput):
+    """A page cursor that was not issued by this service, or whose recommendation is gone."""
+
+    def __init__(self, message: str = "cursor is not one that was answered by this service, or it has expired") -> None:
+        super().__init__(message, field="cursor")
+
+
+class NotFound(VidrecError):
+    """The named thing does not exist (or is deleted)."""
+
+
+class Conflict(VidrecError):
+    """The present state does not allow what was asked."""
+
+
+class ModelVersionMismatch(Conflict):
+    """The encoder does not hold the model version that was named."""
+
+
+class LeaseLost(Conflict):
+    """The job's lease is held by another worker, or the job was cancelled."""
+
+
+class Unavailable(VidrecError):
+    """A dependency does not answer now; trying again later can succeed."""
+
+    def __init__(self, message: str, *, retry_after_s: float = 1.0) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class Overloaded(Unavailable):
+    """A dependency answers that it is full."""
+
+
+class IndexUnavailable(Unavailable):
+    """The vector index does not answer."""
+
+
+class StoreUnavailable(Unavailable):
+    """SQL or the media store does not answer."""
+
+
+class EncoderUnavailable(Unavailable):
+    """The encoder does not answer."""
+
+
+class FailureReason(StrEnum):
+    """Why a video cannot be indexed. Stored and answered by the API: values never change their meaning."""
+
+    EMPTY = "empty"
+    NOT_A_VIDEO = "not_a_video"
+    NO_VIDEO_STREAM = "no_video_stream"
+    NO_DECODABLE_FRAME = "no_decodable_frame"
+    TOO_LARGE = "too_large"
+    DECODE_LIMIT = "decode_limit"
+    MISSING = "missing"
+    UNREADABLE = "unreadable"
+    GAVE_UP = "gave_up"
+
+
+class UnusableMedia(VidrecError):
+    """The file can never be indexed as it is; trying again does not help."""
+
+    def __init__(self, reason: FailureReason, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
