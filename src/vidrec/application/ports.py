@@ -55,11 +55,15 @@ class Catalogue(Protocol):
         ...
 
     def get(self, video_ids: Sequence[str]) -> Mapping[str, Video]:
-        """The videos that exist, by id; one query whatever the number. Unknown, deleted and malformed ids are absent."""
+        """The videos that exist, by id; one query whatever the number. Unknown, deleted, malformed ids are absent."""
+        ...
+
+    def recommendable(self, video_ids: Sequence[str]) -> Mapping[str, str]:
+        """video id -> content_sha256 of those that may be shown now: indexed, available, not deleted. A light query."""
         ...
 
     def resolve(self, external_ids: Sequence[str]) -> Mapping[str, str]:
-        """external id -> video id, for those that exist, deleted ones included (events about them are dropped later)."""
+        """external id -> video id, for those that exist, deleted ones included (events about them are dropped)."""
         ...
 
     def find_by_sha256(self, digests: Sequence[str]) -> Mapping[str, Video]:
@@ -144,9 +148,9 @@ class Interactions(Protocol):
         (`domain.profile.interaction_weight`), most recent first. Impressions alone do not make a row."""
         ...
 
-    def seen(self, user_id: str) -> set[str]:
-        """Ids of all videos that are not to be recommended to the user again: watched, liked, disliked, skipped, hidden,
-        viewed. An impression alone is not seeing."""
+    def seen(self, user_id: str) -> Mapping[str, str]:
+        """video id -> content_sha256 of all videos that are not to be recommended to the user again: viewed, watched,
+        liked, disliked, skipped, hidden. An impression alone is not seeing."""
         ...
 
     def erase_user(self, user_id: str) -> int:
@@ -268,8 +272,8 @@ class JobQueue(Protocol):
         ...
 
     def lease(self, kinds: Sequence[str], *, lease_s: float) -> Job | None:
-        """The next job that is due (priority, then age), leased to the caller under a new token; None where none is due.
-        A job never has two live tokens."""
+        """The next job that is due (priority, then age), leased to the caller under a new token; None where none is
+        due. A job never has two live tokens."""
         ...
 
     def renew(self, job: Job, *, lease_s: float) -> None:
@@ -281,8 +285,8 @@ class JobQueue(Protocol):
         ...
 
     def retry(self, job: Job, error: str) -> None:
-        """Queued again after a backoff that grows with the attempts (or exhausted: see `bury`); nothing where the lease is
-        lost."""
+        """Queued again after a backoff that grows with the attempts (or exhausted: see `bury`); nothing where the
+        lease is lost."""
         ...
 
     def release(self, job: Job) -> None:
@@ -391,8 +395,8 @@ class FrameSource(Protocol):
         ...
 
     def sample(self, path: Path, info: MediaInfo, within: TimeRange, *, batch: int) -> Iterator[SampledFrames]:
-        """Frames spread evenly over the range, in order, in batches of at most `batch`, decoding as little as that takes.
-        The child runs ahead of the consumer by a bounded number of frames and ends when the iterator is closed."""
+        """Frames spread evenly over the range, in order, in batches of at most `batch`, decoding as little as that
+        takes. The child runs ahead of the consumer by a bounded number of frames and ends when the iterator is closed."""
         ...
 
 

@@ -1,0 +1,308 @@
+"""Which videos to watch next, and why.
+
+A request goes the way drawn in docs/architecture.md: interests from SQL, one batched search, re-ranking in the domain,
+one read of the page's segments for the reasons, one SQL read for titles. Nothing is asked per item.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from vidrec import __version__
+from vidrec.application.cursor import Cursor
+from vidrec.application.explain import Item, Why, why_like_picture, why_like_watched
+from vidrec.application.ports import Database, VectorIndex
+from vidrec.application.spotlight import Spotlight
+from vidrec.domain.errors import Conflict, IndexUnavailable, InvalidCursor, NotFound, StoreUnavailable
+from vidrec.domain.models import (
+    Candidate,
+    Embedding,
+    ModelVersion,
+    RecommendationRecord,
+    UserProfile,
+    Video,
+    new_id,
+    utc_now,
+)
+from vidrec.domain.profile import build_profile
+from vidrec.domain.ranking import collapse, diversify, merge_hits
+
+log = logging.getLogger(__name__)
+
+MAX_CANDIDATES = 500
+"""Longest list that one recommendation can be paged through."""
+MAX_RETRIEVED = 1000
+"""Most neighbours asked for per interest, however much the user has seen."""
+WATCHED_PER_INTEREST = 3
+"""So many watched videos of an interest are looked into for the reason."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Query:
+    """What one request asks."""
+
+    user_id: str
+    n: int = 20
+    exclude: frozenset[str] = frozenset()
+    category: str | None = None
+    cursor: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """One page of a recommendation."""
+
+    recommendation_id: str
+    user_id: str
+    strategy: str
+    """`content`: from the user's own interests; `popular`: nothing is known of the user, or nothing can be asked."""
+    degraded: bool
+    """True where the answer is poorer than it should be because a store does not answer."""
+    model_version: str | None
+    items: Sequence[Item]
+    next_cursor: str | None
+
+
+class Recommender:
+    """The consumer side's use cases. Thread-safe."""
+
+    def __init__(
+        self,
+        database: Database,
+        index: VectorIndex,
+        spotlight: Spotlight,
+        *,
+        candidates_per_interest: int = 100,
+        diversity: float = 0.3,
+    ) -> None:
+        self._database = database
+        self._index = index
+        self._spotlight = spotlight
+        self._per_interest = candidates_per_interest
+        self._diversity = diversity
+
+    def recommend(self, query: Query) -> Page:
+        """A page of videos for the user, best first. With the vector index unreachable a popular and fresh list that
+        says `degraded`; with SQL unreachable the list held in memory (StoreUnavailable where there is none yet).
+        InvalidCursor where `query.cursor` does not belong to a recommendation of this user."""
+        try:
+            if query.cursor is None:
+                record, model = self._new_record(query)
+                return self._page(record, model, 0, query.n)
+            cursor = Cursor.decode(query.cursor)
+            with self._database.snapshot() as uow:
+                found = uow.recommendations.get(cursor.id)
+                models = {m.version: m for m in uow.models.all()}
+            if found is None or found.user_id != query.user_id:
+                raise InvalidCursor
+            return self._page(found, models.get(found.model_version), cursor.offset, query.n)
+        except StoreUnavailable:
+            log.warning("SQL unavailable: answering from memory", exc_info=True)
+            return self._from_memory(query)
+
+    def similar(self, video_id: str, *, n: int, category: str | None = None) -> Sequence[Item]:
+        """Videos like this one, best first, each with the pair of moments that are most alike. NotFound where the video
+        does not exist; empty where it is not indexed yet."""
+        with self._database.snapshot() as uow:
+            video = uow.catalogue.get([video_id]).get(video_id)
+            model = uow.models.active()
+        if video is None:
+            raise NotFound(f"there is no video {video_id}")
+        embedding = self._index.videos(model, [video_id]).get(video_id) if model else None
+        if model is None or embedding is None:
+            return []
+        found = self._neighbours(model, embedding, n, category=category)
+        with self._database.snapshot() as uow:
+            shown = uow.catalogue.recommendable([c.video_id for c in found])
+            kept = _distinct(found, shown, {video_id: video.content_sha256})[:n]
+            videos = uow.catalogue.get([c.video_id for c in kept])
+        return self._explain(model, kept, {**videos, video_id: video}, [[video_id]])
+
+    def nearest(self, embedding: Embedding, *, n: int, model_version: str) -> Sequence[Item]:
+        """Videos nearest to an embedding of this model version, best first. Conflict where that version is not the
+        active one."""
+        with self._database.snapshot() as uow:
+            model = uow.models.active()
+        if model is None or model.version != model_version:
+            raise Conflict(f"model version {model_version} is not the active one any more: search again")
+        found = self._neighbours(model, embedding, n)
+        with self._database.snapshot() as uow:
+            kept = _distinct(found, uow.catalogue.recommendable([c.video_id for c in found]), {})[:n]
+            videos = uow.catalogue.get([c.video_id for c in kept])
+        kept = [c for c in kept if c.video_id in videos]
+        segments = self._index.segments(model, {c.video_id: videos[c.video_id].segment_count for c in kept})
+        return [
+            Item(
+                video=videos[c.video_id],
+                score=c.score,
+                why=why_like_picture(embedding, segments.get(c.video_id, ())),
+            )
+            for c in kept
+        ]
+
+    def refresh_profile(self, user_id: str) -> UserProfile | None:
+        """Brings the stored profile up to the user's last interaction; None while there is no model. Called after
+        events, so that the next request finds it ready."""
+        with self._database.snapshot() as uow:
+            model = uow.models.active()
+            cutoff = uow.interactions.cutoff(user_id)
+            profile = uow.profiles.get(user_id, model.version) if model else None
+        return self._current_profile(user_id, model, profile, cutoff) if model else None
+
+    # ------------------------------------------------------------------------------------------ steps
+
+    def _new_record(self, query: Query) -> tuple[RecommendationRecord, ModelVersion | None]:
+        with self._database.snapshot() as uow:
+            model = uow.models.active()
+            cutoff = uow.interactions.cutoff(query.user_id)
+            profile = uow.profiles.get(query.user_id, model.version) if model and cutoff else None
+            seen = uow.interactions.seen(query.user_id) if cutoff else {}
+        drop = {*seen, *query.exclude}
+        candidates: list[Candidate] = []
+        degraded = False
+        if model and cutoff:
+            try:
+                profile = self._current_profile(query.user_id, model, profile, cutoff)
+                candidates = self._candidates(model, profile, drop, query.category)
+            except IndexUnavailable:
+                log.warning("vector index unavailable: answering a popular list", exc_info=True)
+                degraded, profile = True, None
+        strategy = "content" if candidates else "popular"
+        candidates += self._spotlight.candidates(query.category, drop=drop | {c.video_id for c in candidates})
+        with self._database.transaction() as uow:
+            shown = uow.catalogue.recommendable([c.video_id for c in candidates])
+            record = RecommendationRecord(
+                id=new_id(),
+                user_id=query.user_id,
+                created_at=utc_now(),
+                model_version=model.version if model else "",
+                code_version=__version__,
+                strategy=strategy,
+                degraded=degraded,
+                interaction_cutoff=cutoff,
+                interests=_recorded(profile),
+                parameters={"n": query.n, "category": query.category, "exclude": sorted(query.exclude)},
+                candidates=tuple(_distinct(candidates, shown, seen)[:MAX_CANDIDATES]),
+            )
+            uow.recommendations.add(record)
+        return record, model
+
+    def _current_profile(
+        self, user_id: str, model: ModelVersion, profile: UserProfile | None, cutoff: int
+    ) -> UserProfile:
+        if profile is not None and profile.cutoff >= cutoff:
+            return profile
+        with self._database.snapshot() as uow:
+            cutoff = uow.interactions.cutoff(user_id)
+            history = uow.interactions.history(user_id)
+        liked = [row.video_id for row in history if row.weight > 0]
+        embeddings = self._index.videos(model, liked) if liked else {}
+        profile = build_profile(user_id, model.version, history, embeddings, cutoff=cutoff, now=utc_now())
+        if len(embeddings) == len(liked):  # otherwise a watched video is not indexed yet: look again next time
+            with self._database.transaction() as uow:
+                uow.profiles.put(profile)
+        return profile
+
+    def _candidates(
+        self, model: ModelVersion, profile: UserProfile, drop: set[str], category: str | None
+    ) -> list[Candidate]:
+        if not profile.interests:
+            return []
+        queries = np.stack([interest.embedding for interest in profile.interests])
+        limit = min(self._per_interest + len(drop), MAX_RETRIEVED)
+        hits = self._index.search(model, queries, limit=limit, category=category)
+        embeddings = {hit.video_id: hit.embedding for found in hits for hit in found}
+        merged = merge_hits([[(h.video_id, h.score) for h in found] for found in hits], profile.interests, drop=drop)
+        return diversify(merged, profile.interests, embeddings, diversity=self._diversity)
+
+    def _neighbours(
+        self, model: ModelVersion, embedding: Embedding, n: int, *, category: str | None = None
+    ) -> list[Candidate]:
+        hits = self._index.search(model, embedding[np.newaxis], limit=n + 50, category=category)[0]
+        return [Candidate(video_id=h.video_id, score=h.score, source="similar", interest=0) for h in hits]
+
+    def _page(self, record: RecommendationRecord, model: ModelVersion | None, offset: int, n: int) -> Page:
+        """The record's next n candidates that still may be shown, with their reasons."""
+        members = [[str(v) for v in interest["members"][:WATCHED_PER_INTEREST]] for interest in record.interests]
+        rest = record.candidates[offset:]
+        with self._database.snapshot() as uow:
+            shown = uow.catalogue.recommendable([c.video_id for c in rest]) if offset else None
+            kept = [c for c in rest if shown is None or c.video_id in shown][:n]
+            used = {c.interest for c in kept}
+            watched = [v for i, ids in enumerate(members) if i in used for v in ids]
+            videos = uow.catalogue.get([*(c.video_id for c in kept), *watched])
+        kept = [c for c in kept if c.video_id in videos]
+        degraded = record.degraded
+        try:
+            items = self._explain(model, kept, videos, members)
+        except IndexUnavailable:
+            degraded = True
+            items = [_unexplained(c, videos) for c in kept]
+        end = offset + (rest.index(kept[-1]) + 1 if kept else len(rest))
+        return Page(
+            recommendation_id=record.id,
+            user_id=record.user_id,
+            strategy=record.strategy,
+            degraded=degraded,
+            model_version=record.model_version or None,
+            items=items,
+            next_cursor=Cursor(record.id, end).encode() if end < len(record.candidates) else None,
+        )
+
+    def _explain(
+        self,
+        model: ModelVersion | None,
+        candidates: Sequence[Candidate],
+        videos: Mapping[str, Video],
+        members: Sequence[Sequence[str]],
+    ) -> list[Item]:
+        """Items in the candidates' order; `members[i]` are the watched videos of interest i. One read of the index."""
+        similar = [c for c in candidates if c.interest is not None]
+        wanted = {c.video_id for c in similar} | {v for c in similar for v in members[c.interest or 0]}
+        counts = {v: videos[v].segment_count for v in wanted if v in videos}
+        segments = self._index.segments(model, counts) if model and counts else {}
+        return [
+            Item(
+                video=videos[c.video_id],
+                score=c.score,
+                why=Why(type=c.source)
+                if c.interest is None
+                else why_like_watched(c, [videos[v] for v in members[c.interest] if v in videos], segments),
+            )
+            for c in candidates
+        ]
+
+    def _from_memory(self, query: Query) -> Page:
+        candidates = self._spotlight.candidates(query.category, drop=query.exclude)[: query.n]
+        videos = self._spotlight.videos()
+        return Page(
+            recommendation_id=new_id(),
+            user_id=query.user_id,
+            strategy="popular",
+            degraded=True,
+            model_version=None,
+            items=[_unexplained(c, videos) for c in candidates if c.video_id in videos],
+            next_cursor=None,
+        )
+
+
+def _distinct(candidates: Sequence[Candidate], shown: Mapping[str, str], seen: Mapping[str, str]) -> list[Candidate]:
+    """Those that may be shown, one per content, none that has the bytes of a seen video."""
+    allowed = [c for c in candidates if c.video_id in shown and c.video_id not in seen]
+    return collapse(allowed, lambda video_id: shown[video_id], taken=set(seen.values()))
+
+
+def _unexplained(candidate: Candidate, videos: Mapping[str, Video]) -> Item:
+    return Item(video=videos[candidate.video_id], score=candidate.score, why=Why(type=candidate.source))
+
+
+def _recorded(profile: UserProfile | None) -> tuple[Mapping[str, Any], ...]:
+    interests = profile.interests if profile else ()
+    return tuple(
+        {"video_id": i.video_id, "importance": round(i.importance, 6), "members": list(i.members)} for i in interests
+    )

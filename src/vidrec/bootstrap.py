@@ -1,0 +1,58 @@
+"""The only place where ports meet adapters. Each function builds one thing from the settings; imports are local so that
+a process loads only what it uses."""
+
+from __future__ import annotations
+
+from vidrec.application.ports import Database, Encoder, FrameSource, JobQueue, MediaStore, VectorIndex
+from vidrec.settings import Settings
+
+
+def open_database(settings: Settings) -> Database:
+    """The SQL store; on the embedded default the data folder and the schema are made where they are not there."""
+    from vidrec.adapters.sql import SqlDatabase, migrate
+
+    if not settings.database_url:
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
+        migrate(settings.sql_url)
+    return SqlDatabase(settings.sql_url)
+
+
+def open_queue(settings: Settings, database: Database) -> JobQueue:
+    """The job queue in the same SQL store."""
+    from vidrec.adapters.sql import SqlDatabase
+    from vidrec.adapters.sqlite_queue import SqliteQueue
+
+    assert isinstance(database, SqlDatabase)
+    return SqliteQueue(database, max_attempts=settings.max_attempts)
+
+
+def open_index(settings: Settings) -> VectorIndex:
+    """The vector index; connects at the first call."""
+    from vidrec.adapters.milvus import MilvusIndex
+
+    return MilvusIndex(settings.milvus_uri, token=settings.milvus_token, timeout_s=settings.milvus_timeout_s)
+
+
+def open_encoder(settings: Settings) -> Encoder:
+    """The client of the encoder service; connects at the first call."""
+    from vidrec.adapters.remote_encoder import RemoteEncoder
+
+    return RemoteEncoder(settings.encoder_urls, timeout_s=settings.encoder_timeout_s)
+
+
+def open_media_store(settings: Settings) -> MediaStore:
+    """Where originals, thumbnails and frames are kept."""
+    from vidrec.adapters.local_store import LocalStore
+
+    return LocalStore(settings.media_dir)
+
+
+def open_frame_source(settings: Settings) -> FrameSource:
+    """ffmpeg in limited child processes."""
+    from vidrec.adapters.ffmpeg import FfmpegFrameSource
+
+    return FfmpegFrameSource(
+        max_decode_s=settings.max_decode_s,
+        max_memory_bytes=settings.max_decode_memory_mb << 20,
+        max_pixels=settings.max_pixels,
+    )

@@ -1,0 +1,107 @@
+"""All settings, read once by whoever starts a process. Every one is an environment variable `VIDREC_<NAME>`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from vidrec.domain.errors import InvalidInput
+
+ENV_PREFIX = "VIDREC_"
+_NOT_SETTINGS = frozenset({"VIDREC_TEST_DATA"})
+"""Variables with our prefix that are read by the tests alone."""
+
+
+class Settings(BaseSettings):
+    """Frozen. Relative paths are relative to the working directory of the process."""
+
+    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, frozen=True, extra="forbid")
+
+    data_dir: Path = Field(
+        default=Path("data"), description="Folder of the embedded stores: SQL, vectors, media, models."
+    )
+    database_url: str = Field(default="", description="SQLAlchemy URL; empty: SQLite in the data folder.")
+    milvus_uri: str = Field(default="http://127.0.0.1:19530", description="Address of the Milvus server.")
+    milvus_token: str = Field(default="", description="`user:password` for Milvus; empty: none.", repr=False)
+    milvus_timeout_s: float = Field(default=5.0, gt=0, description="Longest wait for one call to Milvus, in seconds.")
+    encoder_urls: tuple[str, ...] = Field(
+        default=("http://127.0.0.1:3001",), min_length=1, description="Addresses of encoders, as a JSON list."
+    )
+    encoder_timeout_s: float = Field(
+        default=30.0, gt=0, description="Longest wait for one batch of frames, in seconds."
+    )
+    host: str = Field(default="127.0.0.1", description="Address on which the API listens.")
+    port: int = Field(default=3000, ge=0, le=65535, description="Port of the API; 0: any free one.")
+    public_url: str = Field(
+        default="", description="Address at which clients reach the API; empty: links are relative."
+    )
+    max_image_bytes: int = Field(default=10 << 20, gt=0, description="Largest picture taken by `POST /search/image`.")
+    candidates_per_interest: int = Field(
+        default=100, ge=10, le=1000, description="Videos retrieved for each of a user's interests."
+    )
+    diversity: float = Field(default=0.3, ge=0, le=1, description="0: by likeness alone; 1: by variety alone (MMR).")
+    popular_refresh_s: float = Field(
+        default=5.0, gt=0, description="How old the in-memory list of popular videos may get."
+    )
+    lease_s: float = Field(default=30.0, ge=1, description="A worker that is silent for so long loses its job.")
+    max_attempts: int = Field(
+        default=5, ge=1, description="A job that was started so often without ending is given up."
+    )
+    max_decode_s: float = Field(
+        default=900.0, gt=0, description="Longest decoding of ten minutes of video, in seconds."
+    )
+    max_decode_memory_mb: int = Field(default=2048, ge=256, description="Memory limit of the decoding child process.")
+    max_pixels: int = Field(default=8192 * 4320, gt=0, description="Frames with more pixels than this are refused.")
+    poll_s: float = Field(default=0.2, gt=0, description="How often an idle worker looks for work.")
+    log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
+
+    @cached_property
+    def sql_url(self) -> str:
+        """SQLAlchemy URL of the SQL store."""
+        return self.database_url or f"sqlite:///{self.data_dir.absolute() / 'vidrec.db'}"
+
+    @property
+    def models_dir(self) -> Path:
+        return self.data_dir / "models"
+
+    @property
+    def media_dir(self) -> Path:
+        return self.data_dir / "media"
+
+    @property
+    def vectors_dir(self) -> Path:
+        return self.data_dir / "vectors"
+
+    def environment(self) -> Mapping[str, str]:
+        """The variables that give a child process these settings."""
+        values = self.model_dump(mode="json")
+        return {f"{ENV_PREFIX}{name.upper()}": _as_variable(value) for name, value in values.items()}
+
+
+def _as_variable(value: object) -> str:
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(f'"{item}"' for item in value) + "]"
+    return str(value)
+
+
+def load_settings(**overrides: object) -> Settings:
+    """Settings from the environment; `overrides` that are not None win. InvalidInput names the variable."""
+    known = {f"{ENV_PREFIX}{name.upper()}" for name in Settings.model_fields}
+    # The encoder's own settings are read by its service, see bento/settings.py.
+    for name in sorted(os.environ):
+        stray = name.startswith(ENV_PREFIX) and not name.startswith(f"{ENV_PREFIX}ENCODER_")
+        if stray and name not in known | _NOT_SETTINGS:
+            raise InvalidInput(f"{name} is not a setting; known ones are listed in docs/settings.md", field=name)
+    try:
+        return Settings.model_validate(
+            {**Settings().model_dump(), **{k: v for k, v in overrides.items() if v is not None}}
+        )
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ENV_PREFIX + "_".join(str(part) for part in first["loc"][:1]).upper()
+        raise InvalidInput(f"{name}: {first['msg']} (got {first['input']!r})", field=name) from None
