@@ -59,4 +59,4 @@ def why_like_picture(embedding: Embedding, segments: Sequence[Segment]) -> Why:
 
 
 def _stack(segments: Sequence[Segment]) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
-    return np.stack([s.embedding for s in segments])  # type: ignore[return-value]
+    return np.stack([s.embedding for s in segments])

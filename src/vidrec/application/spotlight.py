@@ -1,5 +1,5 @@
-"""The popular and fresh videos that every API process holds in memory: for users of whom nothing is known, to fill short
-lists, and as the answer while a store does not answer."""
+"""The popular and fresh videos that every API process holds in memory: for users of whom nothing is known, to fill
+short lists, and as the answer while a store does not answer."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ class _Lists:
 
 
 class Spotlight:
-    """Read from SQL at most once in `refresh_s` seconds, by whichever request finds it old; meanwhile and while SQL does
-    not answer the old lists serve. Thread-safe."""
+    """Read from SQL at most once in `refresh_s` seconds, by whichever request finds it old; meanwhile and while SQL
+    does not answer the old lists serve. Thread-safe."""
 
     def __init__(
         self, database: Database, *, refresh_s: float = 5.0, clock: Callable[[], float] = time.monotonic

@@ -1,4 +1,4 @@
-"""The things vidrec speaks of. Plain values: no I/O, no framework, times are aware UTC datetimes, durations are seconds."""
+"""The things vidrec speaks of. Plain values: no I/O, no framework; times are aware UTC datetimes, durations seconds."""
 
 from __future__ import annotations
 

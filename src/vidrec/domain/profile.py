@@ -1,8 +1,7 @@
 """What a user's interactions say of their taste: a few interests.
 
-The method is PinnerSage's (Pal et al. 2020, arXiv:2007.03634): cluster what was watched with Ward's method, stand each
-cluster for by its medoid (a video that exists, not a mean of unlike things), weigh clusters by how recently and how much
-their members were watched.
+The method is PinnerSage's (Pal et al. 2020, arXiv:2007.03634): cluster what was watched with Ward's method, let its medoid stand for
+each cluster (a video that exists, not a mean of unlike things), weigh clusters by how recently and how much their members were watched.
 """
 
 from __future__ import annotations
@@ -140,7 +139,8 @@ def _ward_clusters(vectors: Embeddings) -> npt.NDArray[np.intp]:
 
 
 def _ward_merges(vectors: Embeddings) -> list[tuple[int, int, float]]:
-    """The n - 1 merges in order: (cluster kept, cluster gone, Ward distance). Clusters are named by their lowest row."""
+    """The n - 1 merges in order: (cluster kept, cluster gone, Ward distance). Clusters are named by their lowest
+    row."""
     n = len(vectors)
     points = vectors.astype(np.float64)
     squared = np.maximum(0.0, 2.0 - 2.0 * points @ points.T)

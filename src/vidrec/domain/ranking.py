@@ -46,8 +46,8 @@ def diversify(
 ) -> list[Candidate]:
     """Re-orders the best RERANK_POOL candidates by maximal marginal relevance (Carbonell & Goldstein 1998).
 
-    Relevance is the cosine to the candidate's interest, scaled to 0..1 over the pool (encoders differ in how wide their
-    cosines spread, so that `diversity` means the same for all), times a factor of 0.5 to 1 by the interest's importance.
+    Relevance is the cosine to the candidate's interest, scaled to 0..1 over the pool (encoders differ in how wide
+    their cosines spread, so that `diversity` means the same for all), times 0.5 to 1 by the interest's importance.
     Every candidate of the pool needs an embedding. Deterministic.
     """
     pool, rest = list(candidates[:RERANK_POOL]), list(candidates[RERANK_POOL:])
