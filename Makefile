@@ -1,0 +1,117 @@
+# vidrec. `make help` explains every target. Nothing here needs root but test-deps.
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory --no-builtin-rules
+
+PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do "$$p" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$p && break; done)
+# uv from PATH, otherwise from PyPI into .uv (pinned, with hashes)
+UV := $(shell command -v uv || echo .uv/bin/uv)
+RUN := .venv-run
+DEV := .venv
+EXPORT := .venv-export
+BIN := build/tools/bin
+
+.PHONY: help
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk 'BEGIN {FS = ":.*## "} {printf "  %-14s %s\n", $$1, $$2}'
+
+# ------------------------------------------------------------------------------------------------ use it
+
+.PHONY: run
+run: $(RUN)/.ready ## Start everything and print the page's address. VIDEOS=folder, DATA=folder, MODEL=folder, PORT=3000
+	@exec $(RUN)/bin/vidrec run $(if $(VIDEOS),--videos "$(VIDEOS)") $(if $(DATA),--data "$(DATA)") $(if $(MODEL),--model "$(MODEL)") $(if $(PORT),--port "$(PORT)")
+
+.PHONY: export-env
+export-env: $(EXPORT)/.ready ## Make .venv-export, which holds torch, for `vidrec model export` (3 GB)
+
+# ----------------------------------------------------------------------------------------------- test it
+
+.PHONY: test
+test: $(DEV)/.ready ## Run the tests: unit, contract, service, e2e (under 10 minutes, no root)
+	$(DEV)/bin/python -m pytest -m "not full" $(ARGS)
+
+.PHONY: test-deps
+test-deps: ## Install the Debian packages that test-full can use (the only step that needs root)
+	@echo "test-deps: nothing that is tested so far needs a Debian package"
+
+.PHONY: test-full
+test-full: $(DEV)/.ready $(EXPORT)/.ready helm ## Run the long tests too: model exports, kill tests, chart, bento build
+	$(EXPORT)/bin/python -m pytest tests/full $(ARGS)
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(DEV)/bin/python -m pytest -m full --ignore=tests/full $(ARGS)
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(DEV)/bin/python -m pytest tests/chart $(ARGS)
+
+.PHONY: lint
+lint: $(DEV)/.ready ## Check style, types, layers and that generated files are current
+	$(DEV)/bin/ruff check .
+	$(DEV)/bin/ruff format --check .
+	$(DEV)/bin/mypy
+	$(DEV)/bin/lint-imports
+
+.PHONY: format
+format: $(DEV)/.ready ## Format the code
+	$(DEV)/bin/ruff check --fix --exit-zero -q .
+	$(DEV)/bin/ruff format .
+
+.PHONY: bench
+bench: $(DEV)/.ready ## Measure: encoder, search, decode, ingest, recommend, memory; writes docs/benchmarks.md
+	$(foreach part,encoder search decode ingest recommend memory,$(DEV)/bin/python -m bench.$(part)$(newline))
+
+.PHONY: bench-gpu
+bench-gpu: $(DEV)/.ready ## Measure the encoder on a GPU (skips in one sentence without one)
+	$(DEV)/bin/python -m bench.encoder_gpu
+
+# ---------------------------------------------------------------------------------------------- build it
+
+.PHONY: lock
+lock: .uv/bin/uv ## Compile requirements/*.txt from pyproject.toml (hashed; name no registry)
+	@compile() { .uv/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header "$$@"; }; \
+	compile requirements/uv.in -o requirements/uv.txt; \
+	compile requirements/build.in -o requirements/build.txt; \
+	compile --extra cpu pyproject.toml -o requirements/run.txt; \
+	compile --extra gpu pyproject.toml -o requirements/run-gpu.txt; \
+	compile --extra cpu --group test pyproject.toml -c requirements/run.txt -o requirements/test.txt; \
+	compile --extra export --group export-test pyproject.toml -c requirements/run.txt -o requirements/export.txt
+
+.PHONY: helm
+helm: ## Build helm into build/tools where there is none and Go is there
+	@command -v helm >/dev/null || [ -x $(BIN)/helm ] || ! command -v go >/dev/null || \
+	  { echo "building helm $(HELM_VERSION) (about two minutes the first time)"; \
+	    GOBIN="$(CURDIR)/$(BIN)" CGO_ENABLED=0 go install helm.sh/helm/v3/cmd/helm@$(HELM_VERSION); }
+HELM_VERSION := v3.21.4
+
+.PHONY: k8s
+k8s: helm ## Render k8s/base from the chart
+	PATH="$(CURDIR)/$(BIN):$$PATH" helm template vidrec helm/vidrec --values k8s/base/values.yaml > k8s/base/vidrec.yaml
+
+.PHONY: clean
+clean: ## Remove environments and build output; keeps data/
+	rm -rf .uv $(RUN) $(DEV) $(EXPORT) build dist .pytest_cache .mypy_cache .ruff_cache
+
+# ------------------------------------------------------------------------------------------ environments
+
+define newline
+
+
+endef
+
+.uv/bin/uv: requirements/uv.txt
+	@test -n "$(PYTHON)" || { echo "vidrec needs Python 3.11, 3.12 or 3.13; found: $$(python3 --version 2>&1). Set PYTHON=/path/to/python" >&2; exit 1; }
+	@echo "getting uv"
+	@$(PYTHON) -m venv .uv || { echo "could not make a virtual environment: on Debian, install python3-venv" >&2; exit 1; }
+	@.uv/bin/pip install -q --disable-pip-version-check --require-hashes -r requirements/uv.txt
+	@touch $@
+
+# A stamp is written last, so an interrupted install is done again.
+define environment
+$(1)/.ready: $(2) pyproject.toml $(if $(filter .uv/bin/uv,$(UV)),.uv/bin/uv)
+	@test -n "$(PYTHON)" || { echo "vidrec needs Python 3.11, 3.12 or 3.13; found: $$$$(python3 --version 2>&1). Set PYTHON=/path/to/python" >&2; exit 1; }
+	@echo "setting up $(1) from $(2)"
+	@test -x $(1)/bin/python || $$(UV) venv -q --python $$(PYTHON) $(1)
+	@$$(UV) pip sync -q --python $(1)/bin/python --require-hashes $(2)
+	@$$(UV) pip install -q --python $(1)/bin/python --build-constraints requirements/build.txt --no-deps -e .
+	@touch $$@
+endef
+$(eval $(call environment,$(RUN),requirements/run.txt))
+$(eval $(call environment,$(DEV),requirements/test.txt))
+$(eval $(call environment,$(EXPORT),requirements/export.txt))

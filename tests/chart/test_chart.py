@@ -1,0 +1,140 @@
+"""The Helm chart: lints, renders, and refuses what cannot work with a sentence that says what to write."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+CHART = ROOT / "helm" / "vidrec"
+GIVEN = (
+    "image.registry=registry.example.com/team",
+    "database.existingSecret=vidrec-database",
+    "milvus.uri=http://milvus:19530",
+)
+
+helm = shutil.which("helm") or shutil.which("helm", path=str(ROOT / "build" / "tools" / "bin"))
+pytestmark = pytest.mark.skipif(helm is None, reason="helm is not here; `make helm` builds it where Go is")
+
+
+def run(*arguments: str, values: tuple[str, ...] = GIVEN) -> subprocess.CompletedProcess[str]:
+    sets = [part for value in values for part in ("--set", value)]
+    return subprocess.run([str(helm), *arguments, *sets], capture_output=True, text=True, check=False)
+
+
+def render(*extra: str, release: str = "shop") -> list[dict[str, Any]]:
+    done = run("template", release, str(CHART), values=(*GIVEN, *extra))
+    assert done.returncode == 0, done.stderr
+    return [document for document in yaml.safe_load_all(done.stdout) if document]
+
+
+def pods(objects: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    return {o["metadata"]["name"]: o["spec"]["template"]["spec"] for o in objects if "template" in o.get("spec", {})}
+
+
+def test_lints_strictly() -> None:
+    done = run("lint", "--strict", str(CHART))
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_renders_every_component() -> None:
+    found = {(o["kind"], o["metadata"]["name"]) for o in render()}
+    assert found == {
+        ("Deployment", "shop-api"),
+        ("Deployment", "shop-encoder"),
+        ("Deployment", "shop-worker"),
+        ("Job", "shop-migrations"),
+        ("Service", "shop-api"),
+        ("Service", "shop-encoder"),
+    }
+
+
+def test_services_reach_their_pods() -> None:
+    objects = render()
+    labels = {
+        o["metadata"]["name"]: o["spec"]["template"]["metadata"]["labels"] for o in objects if o["kind"] == "Deployment"
+    }
+    for service in (o for o in objects if o["kind"] == "Service"):
+        selector = service["spec"]["selector"]
+        assert [n for n, l in labels.items() if selector.items() <= l.items()] == [service["metadata"]["name"]]
+
+
+def test_every_pod_meets_the_restricted_standard() -> None:
+    for name, pod in pods(render()).items():
+        assert pod["securityContext"]["runAsNonRoot"] is True, name
+        assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}, name
+        assert pod["automountServiceAccountToken"] is False, name
+        for container in pod["containers"]:
+            security = container["securityContext"]
+            assert security["allowPrivilegeEscalation"] is False, name
+            assert security["readOnlyRootFilesystem"] is True, name
+            assert security["capabilities"] == {"drop": ["ALL"]}, name
+
+
+def test_grace_is_longer_than_the_wait_before_stopping() -> None:
+    for name, pod in pods(render()).items():
+        for container in pod["containers"]:
+            stop = container.get("lifecycle", {}).get("preStop", {}).get("exec", {}).get("command", ["sleep", "0"])
+            assert int(stop[1]) < pod.get("terminationGracePeriodSeconds", 30), name
+
+
+@pytest.mark.parametrize(("gpus", "provider"), [(0, "cpu"), (2, "cuda")])
+def test_the_provider_follows_the_gpus(gpus: int, provider: str) -> None:
+    container = pods(render(f"encoder.gpus={gpus}"))["shop-encoder"]["containers"][0]
+    environment = {e["name"]: e["value"] for e in container["env"]}
+    assert environment["VIDREC_ENCODER_PROVIDER"] == provider
+    assert container["resources"]["limits"].get("nvidia.com/gpu") == (gpus or None)
+
+
+def test_credentials_come_from_secrets_only() -> None:
+    container = pods(render())["shop-api"]["containers"][0]
+    url = next(e for e in container["env"] if e["name"] == "VIDREC_DATABASE_URL")
+    assert url["valueFrom"]["secretKeyRef"] == {"name": "vidrec-database", "key": "url"}
+
+
+def test_encoder_addresses_are_the_json_list_that_the_settings_read() -> None:
+    environment = {e["name"]: e.get("value", "") for e in pods(render())["shop-api"]["containers"][0]["env"]}
+    assert json.loads(environment["VIDREC_ENCODER_URLS"]) == ["http://shop-encoder:3001"]
+
+
+def test_two_releases_share_no_name() -> None:
+    first, second = ({(o["kind"], o["metadata"]["name"]) for o in render(release=r)} for r in ("one", "two"))
+    assert not first & second
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        (GIVEN[1:], "image.registry is empty"),
+        (GIVEN[:1] + GIVEN[2:], "database.existingSecret is empty"),
+        (GIVEN[:2], "milvus.uri is empty"),
+        ((*GIVEN, "ingress.enabled=true"), "ingress.host is empty"),
+        ((*GIVEN, "milvus.uri=milvus:19530"), "/milvus/uri"),
+        ((*GIVEN, "encoder.gpus=-1"), "/encoder/gpus"),
+        ((*GIVEN, "encoder.gpus=one"), "/encoder/gpus"),
+        ((*GIVEN, "encoder.gpuResource=gpu"), "/encoder/gpuResource"),
+        ((*GIVEN, "api.replica=3"), "replica"),
+        ((*GIVEN, "settings.POLL=3"), "POLL"),
+        ((*GIVEN, "surprise=1"), "surprise"),
+    ],
+)
+def test_wrong_values_are_refused(values: tuple[str, ...], sentence: str) -> None:
+    done = run("template", "shop", str(CHART), values=values)
+    assert done.returncode != 0
+    assert sentence in done.stderr
+
+
+def test_the_base_manifests_are_what_the_chart_renders() -> None:
+    done = subprocess.run(
+        [str(helm), "template", "vidrec", str(CHART), "--values", str(ROOT / "k8s" / "base" / "values.yaml")],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert (ROOT / "k8s" / "base" / "vidrec.yaml").read_text() == done.stdout, "run `make k8s`"
