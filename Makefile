@@ -77,12 +77,15 @@ lock: .uv/bin/uv ## Compile requirements/*.txt from pyproject.toml (hashed; name
 helm: ## Build helm into build/tools where there is none and Go is there
 	@command -v helm >/dev/null || [ -x $(BIN)/helm ] || ! command -v go >/dev/null || \
 	  { echo "building helm $(HELM_VERSION) (about two minutes the first time)"; \
-	    GOBIN="$(CURDIR)/$(BIN)" CGO_ENABLED=0 go install helm.sh/helm/v3/cmd/helm@$(HELM_VERSION); }
+	    GOBIN="$(CURDIR)/$(BIN)" CGO_ENABLED=0 go install -ldflags "$(HELM_STAMP)" helm.sh/helm/v3/cmd/helm@$(HELM_VERSION); }
 HELM_VERSION := v3.21.4
+# Without these a self-built helm takes itself for one of Kubernetes 1.20.
+HELM_STAMP := -X helm.sh/helm/v3/pkg/chartutil.k8sVersionMajor=1 -X helm.sh/helm/v3/pkg/chartutil.k8sVersionMinor=36 \
+  -X helm.sh/helm/v3/pkg/lint/rules.k8sVersionMajor=1 -X helm.sh/helm/v3/pkg/lint/rules.k8sVersionMinor=36
 
 .PHONY: k8s
 k8s: helm ## Render k8s/base from the chart
-	PATH="$(CURDIR)/$(BIN):$$PATH" helm template vidrec helm/vidrec --values k8s/base/values.yaml > k8s/base/vidrec.yaml
+	@PATH="$(CURDIR)/$(BIN):$$PATH" helm template vidrec helm/vidrec --values k8s/base/values.yaml > k8s/base/vidrec.yaml
 
 .PHONY: clean
 clean: ## Remove environments and build output; keeps data/
