@@ -1,0 +1,103 @@
+"""The SQL store: connections, transactions, and the unit of work that groups the tables' adapters."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+
+from vidrec.adapters.sql.catalogue import SqlCatalogue
+from vidrec.adapters.sql.interactions import SqlInteractions
+from vidrec.adapters.sql.models import SqlModelVersions
+from vidrec.adapters.sql.profiles import SqlProfiles
+from vidrec.adapters.sql.receipts import SqlReceipts
+from vidrec.adapters.sql.recommendations import SqlRecommendations
+from vidrec.adapters.sql.schema import SCHEMA_REVISION
+from vidrec.domain.errors import InvalidInput, StoreUnavailable
+
+
+class SqlUnitOfWork:
+    """One transaction on one connection. `connection` is for adapters that take part in it (the job queue)."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.catalogue = SqlCatalogue(connection)
+        self.interactions = SqlInteractions(connection)
+        self.profiles = SqlProfiles(connection)
+        self.recommendations = SqlRecommendations(connection)
+        self.models = SqlModelVersions(connection)
+        self.receipts = SqlReceipts(connection)
+
+
+class SqlDatabase:
+    """Implements the Database port on any SQLAlchemy URL. Thread-safe; connections are pooled."""
+
+    def __init__(self, url: str) -> None:
+        self._engine = open_engine(url)
+
+    @contextmanager
+    def transaction(self) -> Iterator[SqlUnitOfWork]:
+        writing = self._engine.connect().execution_options(vidrec_write=True)
+        with _translated(), writing as connection, connection.begin():
+            yield SqlUnitOfWork(connection)
+
+    @contextmanager
+    def snapshot(self) -> Iterator[SqlUnitOfWork]:
+        with _translated(), self._engine.connect() as connection:
+            yield SqlUnitOfWork(connection)
+
+    def ping(self) -> None:
+        with _translated(), self._engine.connect() as connection:
+            found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+        if found is None or found < SCHEMA_REVISION:
+            raise StoreUnavailable(
+                f"the SQL schema is at {found}, this version needs {SCHEMA_REVISION}: vidrec migrate"
+            )
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except DBAPIError as error:
+        reason = str(error.orig).strip().splitlines()[0] if str(error.orig).strip() else type(error.orig).__name__
+        raise StoreUnavailable(f"the SQL store does not answer: {reason}") from error
+    except SQLAlchemyError as error:
+        raise StoreUnavailable(f"the SQL store does not answer: {type(error).__name__}") from error
+
+
+def open_engine(url: str) -> Engine:
+    """An engine for the URL; InvalidInput where the URL cannot be read."""
+    try:
+        engine = create_engine(url, pool_size=8, max_overflow=40, pool_pre_ping=not url.startswith("sqlite"))
+    except (ArgumentError, ImportError, SQLAlchemyError) as error:
+        raise InvalidInput(f"VIDREC_DATABASE_URL cannot be used: {error}", field="VIDREC_DATABASE_URL") from error
+    if engine.dialect.name == "sqlite":
+        _tune_sqlite(engine)
+    return engine
+
+
+def _tune_sqlite(engine: Engine) -> None:
+    @event.listens_for(engine, "connect")
+    def on_connect(connection: Any, _record: Any) -> None:
+        # The driver's own transaction handling is off: `BEGIN` is ours, see below.
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        cursor.execute("PRAGMA busy_timeout = 10000")
+        cursor.execute("PRAGMA journal_mode = WAL")
+        # A killed process loses nothing with NORMAL; only a power cut may lose the last commits, never corrupt.
+        cursor.execute("PRAGMA synchronous = NORMAL")
+        cursor.execute("PRAGMA foreign_keys = ON")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def on_begin(connection: Connection) -> None:
+        # A writer takes the lock at once: a deferred one could fail in its middle with a lock that no wait cures.
+        write = connection.get_execution_options().get("vidrec_write", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")

@@ -1,0 +1,134 @@
+"""Interactions and the popularity that follows from them, in SQL."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from vidrec.adapters.sql.batches import in_batches
+from vidrec.adapters.sql.schema import interactions, video_stats, videos
+from vidrec.domain.models import Interaction, InteractionType, WatchedVideo
+from vidrec.domain.profile import fold_history
+
+POPULARITY_HALF_LIFE_DAYS = 7.0
+_DECAY = math.log(2) / (POPULARITY_HALF_LIFE_DAYS * 86400)
+_WEIGHTS = {InteractionType.VIEW: 1.0, InteractionType.LIKE: 4.0}
+_COUNTERS = {
+    InteractionType.VIEW: "views",
+    InteractionType.WATCH: "watches",
+    InteractionType.LIKE: "likes",
+    InteractionType.DISLIKE: "dislikes",
+    InteractionType.HIDE: "dislikes",
+}
+_EVENTS_READ = 2000
+"""Most recent events that a history is folded from: bounded, so that it does not grow with the years."""
+
+
+class SqlInteractions:
+    """Implements the Interactions port within one transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def append(self, new: Sequence[Interaction]) -> int:
+        unique = {(i.user_id, i.event_id): i for i in reversed(new)}
+        rows = [asdict(i) for i in reversed(unique.values())]
+        added: list[Interaction] = []
+        for batch in in_batches(rows, 1000):
+            statement = (
+                self._insert_ignoring_repeats().values(batch).returning(interactions.c.user_id, interactions.c.event_id)
+            )
+            added += [unique[row.user_id, row.event_id] for row in self._connection.execute(statement)]
+        self._count(added)
+        return len(added)
+
+    def cutoff(self, user_id: str) -> int:
+        statement = select(func.max(interactions.c.seq)).where(interactions.c.user_id == user_id)
+        return self._connection.execute(statement).scalar() or 0
+
+    def history(self, user_id: str, *, limit: int = 200) -> Sequence[WatchedVideo]:
+        statement = (
+            select(*[c for c in interactions.c if c.name != "seq"])
+            .where(interactions.c.user_id == user_id, interactions.c.type != InteractionType.IMPRESSION)
+            .order_by(interactions.c.seq.desc())
+            .limit(_EVENTS_READ)
+        )
+        events = [
+            Interaction(**{**row._mapping, "type": InteractionType(row.type)})
+            for row in self._connection.execute(statement)
+        ]
+        return fold_history(events)[:limit]
+
+    def seen(self, user_id: str) -> Mapping[str, str]:
+        statement = (
+            select(interactions.c.video_id, videos.c.content_sha256)
+            .distinct()
+            .join(videos, videos.c.id == interactions.c.video_id)
+            .where(interactions.c.user_id == user_id, interactions.c.type != InteractionType.IMPRESSION)
+        )
+        return {row.video_id: row.content_sha256 for row in self._connection.execute(statement)}
+
+    def erase_user(self, user_id: str) -> int:
+        return self._connection.execute(delete(interactions).where(interactions.c.user_id == user_id)).rowcount
+
+    def erase_video(self, video_id: str) -> int:
+        self._connection.execute(delete(video_stats).where(video_stats.c.video_id == video_id))
+        return self._connection.execute(delete(interactions).where(interactions.c.video_id == video_id)).rowcount
+
+    def _insert_ignoring_repeats(self) -> Any:
+        dialect = postgresql if self._connection.dialect.name == "postgresql" else sqlite
+        return dialect.insert(interactions).on_conflict_do_nothing(index_elements=["user_id", "event_id"])
+
+    def _count(self, added: Sequence[Interaction]) -> None:
+        """Adds to the counters and to the popularity by forward decay (Cormode et al. 2009): an event's weight grows
+        with its time instead of fading with age, so a stored value never needs an update to stay comparable. Kept as a
+        logarithm, since the weights grow without bound."""
+        gains: dict[str, list[float]] = defaultdict(list)
+        counters: dict[str, dict[str, int]] = defaultdict(lambda: dict.fromkeys(_counter_names(), 0))
+        for event in added:
+            if event.type in _COUNTERS:
+                counters[event.video_id][_COUNTERS[event.type]] += 1
+            weight = (event.fraction or 0.5) * 2 if event.type is InteractionType.WATCH else _WEIGHTS.get(event.type, 0)
+            if weight > 0:
+                gains[event.video_id].append(math.log(weight) + _age(event.ts))
+        touched = [v for v in counters if v in gains or any(counters[v].values())]
+        known: dict[str, Any] = {}
+        for batch in in_batches(touched):
+            statement = select(video_stats).where(video_stats.c.video_id.in_(batch))
+            known.update((row.video_id, row) for row in self._connection.execute(statement))
+        for video_id in touched:
+            self._store(video_id, known.get(video_id), gains[video_id], counters[video_id])
+
+    def _store(self, video_id: str, row: Any, gains: list[float], counters: Mapping[str, int]) -> None:
+        popularity = _log_sum(gains if row is None else [row.popularity, *gains])
+        if row is None:
+            values = {"video_id": video_id, "popularity": popularity, **counters}
+            self._connection.execute(insert(video_stats).values(values))
+            return
+        totals = {name: getattr(row, name) + count for name, count in counters.items()}
+        self._connection.execute(
+            update(video_stats).where(video_stats.c.video_id == video_id).values(popularity=popularity, **totals)
+        )
+
+
+def _counter_names() -> set[str]:
+    return set(_COUNTERS.values())
+
+
+def _age(ts: datetime) -> float:
+    return ts.timestamp() * _DECAY
+
+
+def _log_sum(logs: Sequence[float]) -> float:
+    """log(sum(exp(x))) without overflow; very small for an empty list."""
+    if not logs:
+        return -1e9
+    top = max(logs)
+    return top + math.log(sum(math.exp(x - top) for x in logs))
