@@ -62,7 +62,7 @@ def test_services_reach_their_pods() -> None:
     }
     for service in (o for o in objects if o["kind"] == "Service"):
         selector = service["spec"]["selector"]
-        assert [n for n, l in labels.items() if selector.items() <= l.items()] == [service["metadata"]["name"]]
+        assert [n for n, own in labels.items() if selector.items() <= own.items()] == [service["metadata"]["name"]]
 
 
 def test_every_pod_meets_the_restricted_standard() -> None:

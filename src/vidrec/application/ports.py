@@ -396,7 +396,8 @@ class FrameSource(Protocol):
 
     def sample(self, path: Path, info: MediaInfo, within: TimeRange, *, batch: int) -> Iterator[SampledFrames]:
         """Frames spread evenly over the range, in order, in batches of at most `batch`, decoding as little as that
-        takes. The child runs ahead of the consumer by a bounded number of frames and ends when the iterator is closed."""
+        takes. The child runs ahead of the consumer by a bounded number of frames and ends when the iterator is
+        closed."""
         ...
 
 

@@ -1,7 +1,8 @@
 """What a user's interactions say of their taste: a few interests.
 
-The method is PinnerSage's (Pal et al. 2020, arXiv:2007.03634): cluster what was watched with Ward's method, let its medoid stand for
-each cluster (a video that exists, not a mean of unlike things), weigh clusters by how recently and how much their members were watched.
+The method is PinnerSage's (Pal et al. 2020, arXiv:2007.03634): cluster what was watched with Ward's method, let its
+medoid stand for each cluster (a video that exists, not a mean of unlike things), weigh clusters by how recently and how
+much their members were watched.
 """
 
 from __future__ import annotations

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -70,7 +72,7 @@ def test_segments_cover_the_chunk_without_gaps(gaps: list[float], start: float, 
     edges = [(s.time.start_s, s.time.end_s) for s in segments]
     assert edges[0][0] == chunk.start_s
     assert edges[-1][1] == chunk.end_s
-    assert all(a[1] == b[0] for a, b in zip(edges, edges[1:], strict=False))
+    assert all(a[1] == b[0] for a, b in itertools.pairwise(edges))
     assert all(s.time.start_s < s.time.end_s for s in segments)
     assert [s.first for s in segments] == [0, *(s.stop for s in segments[:-1])]
     assert segments[-1].stop == len(times)
