@@ -1,0 +1,52 @@
+"""Fixtures of all tests. Only pytest and the standard library are imported here: the tests of the export run in an
+environment that has little else."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from vidrec.adapters.sql import SqlDatabase
+    from vidrec.adapters.sqlite_queue import SqliteQueue
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def test_data() -> Path:
+    """The folder of real clips; tests that need it skip where it is not there."""
+    folder = Path(os.environ.get("VIDREC_TEST_DATA") or ROOT.parent / "shared" / "data")
+    if not folder.is_dir():
+        pytest.skip("there is no folder of real clips: set VIDREC_TEST_DATA")
+    return folder.resolve()
+
+
+@pytest.fixture
+def database_url(tmp_path: Path) -> str:
+    """URL of a new, migrated SQLite database."""
+    from vidrec.adapters.sql import migrate
+
+    url = f"sqlite:///{tmp_path / 'vidrec.db'}"
+    migrate(url)
+    return url
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[SqlDatabase]:
+    from vidrec.adapters.sql import SqlDatabase
+
+    database = SqlDatabase(database_url)
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def queue(database: SqlDatabase) -> SqliteQueue:
+    from vidrec.adapters.sqlite_queue import SqliteQueue
+
+    return SqliteQueue(database)

@@ -1,0 +1,169 @@
+"""Real servers for tests: started on free ports of 127.0.0.1, ended with the block, and by the kernel if the test run
+itself is killed."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+_START_S = 60.0
+_STOP_S = 10.0
+
+# PR_SET_PDEATHSIG survives exec, so the server dies with the test process.
+_DIE_WITH_PARENT = """
+import ctypes, os, signal, sys
+if sys.platform == "linux":
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+os.execvp(sys.argv[1], sys.argv[1:])
+"""
+
+# The package's own starter leaves the server to a second process; this becomes the server.
+_BECOME_MILVUS = """
+import os, sys, warnings
+warnings.simplefilter("ignore")
+import milvus
+folder, port = sys.argv[1], int(sys.argv[2])
+config = milvus.MilvusServerConfig(data_dir=folder, proxy_port=port)
+server = milvus.MilvusServer(config)
+config.resolve()
+milvus._initialize_data_files(folder)
+metrics, held = config.resolve_port(server.webservice_port)
+held.close()
+os.chdir(folder)
+binary = server.get_milvus_executable_path()
+os.environ.update(DEPLOY_MODE="STANDALONE", METRICS_PORT=str(metrics), MILVUS_RUN_DIR=os.path.join(folder, "run"))
+server.prepend_path_to_envs(os.environ, "LD_LIBRARY_PATH", os.path.dirname(binary))
+os.execv(binary, [binary, "run", "standalone"])
+"""
+
+
+class ServerFailed(Exception):
+    """A server did not start: says why, with the end of its log."""
+
+
+def free_port() -> int:
+    """A TCP port of 127.0.0.1 that nobody listens on now."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def wait_until(condition: Callable[[], bool], *, timeout_s: float = 10.0, every_s: float = 0.02) -> None:
+    """Returns when the condition holds; TimeoutError."""
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"not so within {timeout_s:g} s")
+        time.sleep(every_s)
+
+
+class Server:
+    """One child process that listens on `port`; it can be killed and started again on the same port and data."""
+
+    def __init__(
+        self, command: Sequence[str], port: int, log: Path, *, ready: Callable[[], bool], env: Mapping[str, str] = {}
+    ) -> None:
+        self.port = port
+        self._command = [sys.executable, "-SEc", _DIE_WITH_PARENT, *command]
+        self._log = log
+        self._ready = ready
+        self._env = {**os.environ, **env}
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def uri(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    def start(self) -> None:
+        """Returns when the server answers; ServerFailed."""
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                self._command, env=self._env, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
+        try:
+            wait_until(self._answers_or_ended, timeout_s=_START_S)
+        except TimeoutError as error:
+            self.kill()
+            raise ServerFailed(f"no answer within {_START_S:g} s: {self._last_words()}") from error
+        if self._process.poll() is not None:
+            raise ServerFailed(f"ended with {self._process.returncode}: {self._last_words()}")
+
+    def kill(self) -> None:
+        """kill -9; returns when the process is gone."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+    def stop(self) -> None:
+        """Asks it to end, and insists after a while."""
+        if self._process is None or self._process.poll() is not None:
+            return
+        self._process.terminate()
+        try:
+            self._process.wait(_STOP_S)
+        except subprocess.TimeoutExpired:
+            self.kill()
+
+    def _answers_or_ended(self) -> bool:
+        assert self._process is not None
+        return self._process.poll() is not None or self._ready()
+
+    def _last_words(self) -> str:
+        return self._log.read_text(errors="replace")[-1000:].strip() or "it said nothing"
+
+
+@contextmanager
+def running(server: Server) -> Iterator[Server]:
+    """Starts the server and ends it with the block; ServerFailed."""
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+def milvus_lite(data_dir: Path, port: int | None = None) -> Server:
+    """A Milvus Lite server on this folder, as vidrec starts it; not started yet."""
+    from vidrec.adapters.milvus import milvus_lite_command
+
+    port = port or free_port()
+    data_dir.mkdir(parents=True, exist_ok=True)
+    return Server(
+        milvus_lite_command(data_dir, port), port, data_dir.parent / f"{data_dir.name}.log", ready=_milvus_answers(port)
+    )
+
+
+def milvus_server(data_dir: Path) -> Server:
+    """The standalone Milvus 2.3.5 of the `milvus` package on this folder; not started yet."""
+    port = free_port()
+    data_dir.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, "-c", _BECOME_MILVUS, str(data_dir), str(port)]
+    return Server(command, port, data_dir.parent / f"{data_dir.name}.log", ready=_milvus_answers(port))
+
+
+def _milvus_answers(port: int) -> Callable[[], bool]:
+    def answers() -> bool:
+        from vidrec.adapters.milvus import MilvusIndex
+        from vidrec.domain.errors import IndexUnavailable
+
+        index = MilvusIndex(f"http://127.0.0.1:{port}", timeout_s=2.0)
+        try:
+            index.ping()
+        except IndexUnavailable:
+            return False
+        finally:
+            index.close()
+        return True
+
+    return answers
