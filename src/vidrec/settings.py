@@ -58,7 +58,9 @@ class Settings(BaseSettings):
     max_decode_memory_mb: int = Field(default=2048, ge=256, description="Memory limit of the decoding child process.")
     max_pixels: int = Field(default=8192 * 4320, gt=0, description="Frames with more pixels than this are refused.")
     poll_s: float = Field(default=0.2, gt=0, description="How often an idle worker looks for work.")
-    log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
+    log_level: str = Field(
+        default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="DEBUG, INFO, WARNING or ERROR."
+    )
 
     @cached_property
     def sql_url(self) -> str:
