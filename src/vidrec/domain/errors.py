@@ -27,11 +27,12 @@ class VidrecError(Exception):
 
 
 class InvalidInput(VidrecError):
-    """Input that is refused. `field` names the parameter, column or file."""
+    """Input that is refused. `field` names the parameter, column or file; `index` the item of a batch, from 0."""
 
-    def __init__(self, message: str, *, field: str | None = None) -> None:
+    def __init__(self, message: str, *, field: str | None = None, index: int | None = None) -> None:
         super().__init__(message)
         self.field = field
+        self.index = index
 
 
 class InvalidModel(InvalidInput):
