@@ -1,14 +1,15 @@
 """Which frames of a video are looked at, and which must be decoded to get them.
 
-Two rules hold for every video whose frames allow it. No moment is further than `reach_s` from a sampled frame: that is a
-frame at least every 10 seconds, and at least 8 per video. And between those, one frame per slot of `interval_s` is taken
-wherever it comes without decoding anything more: a keyframe, or a frame that is decoded anyway.
+Two rules hold for every video whose frames allow it. No moment is further than `reach_s` from a sampled frame: that is
+a frame at least every 10 seconds, and at least 8 per video. And between those, one frame per slot of `interval_s` is
+taken wherever that decodes nothing more: a keyframe, or a frame that is decoded anyway.
 
 Sampling restarts at every multiple of CHUNK_S, so ranges that meet there are sampled alone as they are together.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -112,7 +113,7 @@ def _within_reach(
     times = times_s[inside]
     added: list[int] = []
     anchors = [within.start_s - reach, *times_s[sample], within.end_s + reach]
-    for left, right in zip(anchors[:-1], anchors[1:], strict=True):
+    for left, right in itertools.pairwise(anchors):
         before = right
         while before - left > 2 * reach + _EPSILON_S:
             at = int(np.searchsorted(times, before - 2 * reach - _EPSILON_S))
