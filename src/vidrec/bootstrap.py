@@ -4,6 +4,7 @@ a process loads only what it uses."""
 from __future__ import annotations
 
 from vidrec.application.ports import Database, Encoder, FrameSource, JobQueue, MediaStore, VectorIndex
+from vidrec.application.services import Services
 from vidrec.settings import Settings
 
 
@@ -55,4 +56,22 @@ def open_frame_source(settings: Settings) -> FrameSource:
         max_decode_s=settings.max_decode_s,
         max_memory_bytes=settings.max_decode_memory_mb << 20,
         max_pixels=settings.max_pixels,
+    )
+
+
+def open_services(settings: Settings) -> Services:
+    """All that one API process serves; close it at the end."""
+    from vidrec.adapters.picture import read_picture
+
+    database = open_database(settings)
+    return Services.compose(
+        database=database,
+        index=open_index(settings),
+        queue=open_queue(settings, database),
+        store=open_media_store(settings),
+        encoder=open_encoder(settings),
+        read_picture=read_picture,
+        popular_refresh_s=settings.popular_refresh_s,
+        candidates_per_interest=settings.candidates_per_interest,
+        diversity=settings.diversity,
     )

@@ -32,15 +32,15 @@ class VideoCatalogue:
         self._index = index
         self._models: dict[str, ModelVersion] = {}
 
-    def identify(self, names: Sequence[str]) -> Mapping[str, str]:
+    def identify(self, names: Sequence[str], *, field: str = "video_id") -> Mapping[str, str]:
         """name -> video id. Ids are taken as they are, external ones looked up (deleted videos included); external ids
-        that nobody has are absent. InvalidInput where a name is neither an id nor external."""
+        that nobody has are absent. InvalidInput for `field` where a name is neither an id nor external."""
         ids = {name: name.lower() for name in names if not name.startswith(EXTERNAL)}
         for name, video_id in ids.items():
             if not _UUID.fullmatch(video_id):
                 raise InvalidInput(
                     f"{_shortened(name)} is not a video id: expected a UUID, or {EXTERNAL} and your own id",
-                    field="video_id",
+                    field=field,
                 )
         external = {name: name.removeprefix(EXTERNAL) for name in names if name.startswith(EXTERNAL)}
         if not external:

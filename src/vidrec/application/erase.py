@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 
+from vidrec.application import pictures
 from vidrec.application.jobs import ERASE_VIDEO
 from vidrec.application.ports import Database, JobQueue, MediaStore, Receipt, UnitOfWork, VectorIndex
 from vidrec.domain.errors import NotFound
@@ -67,7 +68,7 @@ def finish_erase_video(job: Job, *, database: Database, queue: JobQueue, index: 
         models = uow.models.all()
     for model in models:
         index.delete(model, [video_id])
-    store.delete(f"pictures/{video_id}/")
+    store.delete(pictures.prefix(video_id))
     with database.transaction() as uow:
         uow.interactions.erase_video(video_id)
         uow.profiles.erase_video(video_id)

@@ -154,6 +154,14 @@ class Recommender:
             profile = uow.profiles.get(user_id, model.version) if model else None
         return self._current_profile(user_id, model, profile, cutoff) if model else None
 
+    def record(self, recommendation_id: str) -> RecommendationRecord:
+        """What a recommendation was made from; NotFound."""
+        with self._database.snapshot() as uow:
+            found = uow.recommendations.get(recommendation_id)
+        if found is None:
+            raise NotFound(f"there is no recommendation {recommendation_id}")
+        return found
+
     # ------------------------------------------------------------------------------------------ steps
 
     def _new_record(self, query: Query) -> tuple[RecommendationRecord, ModelVersion | None]:

@@ -53,6 +53,11 @@ class Spotlight:
         """The videos held, by id, as they were when the lists were read."""
         return self._current().by_id
 
+    def refresh(self) -> None:
+        """Reads the lists now, so that no request has to. StoreUnavailable."""
+        with self._refreshing:
+            self._lists = self._read()
+
     def _current(self) -> _Lists:
         if self._clock() - self._lists.read_at >= self._refresh_s and self._refreshing.acquire(
             blocking=not self._lists.by_id

@@ -1,0 +1,167 @@
+"""From the use cases' values to JSON. Plain dictionaries: the models of `schemas.py` would cost more than the request's
+other work in Python together."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import Response
+from pydantic_core import to_json
+
+from vidrec.application.events import Recorded
+from vidrec.application.explain import Item, Why
+from vidrec.application.ports import Receipt
+from vidrec.application.recommend import Page
+from vidrec.domain.models import ModelVersion, RecommendationRecord, TimeRange, Video
+
+Json = dict[str, Any]
+
+UNTRAINED = (
+    "The model is untrained: it sees colour, texture and layout, but not meaning. "
+    "Better weights: vidrec model export --arch resnet50 --weights imagenet --int8"
+)
+NOTHING_INDEXED = "Nothing is indexed yet. Take in videos: vidrec ingest FOLDER"
+
+
+def answer(value: Json, status: int = 200) -> Response:
+    """The JSON answer."""
+    return Response(to_json(value), status, media_type="application/json")
+
+
+class Answers:
+    """Builds answers whose links start with `base`: empty, or the address at which clients reach the API."""
+
+    def __init__(self, base: str) -> None:
+        self._base = base.rstrip("/")
+
+    def recommendation(self, page: Page, model: ModelVersion | None) -> Json:
+        notice = None
+        if model is not None and not model.trained:
+            notice = UNTRAINED
+        elif model is None and not page.degraded:
+            notice = NOTHING_INDEXED
+        return {
+            "recommendation_id": page.recommendation_id,
+            "userid": page.user_id,
+            "strategy": page.strategy,
+            "degraded": page.degraded,
+            "model": None if model is None else _model(model),
+            "notice": notice,
+            "items": [self.item(item) for item in page.items],
+            "next_cursor": page.next_cursor,
+        }
+
+    def item(self, item: Item) -> Json:
+        video = item.video
+        return {
+            "id": video.id,
+            "external_id": video.external_id,
+            "title": video.title,
+            "score": round(item.score, 6),
+            "why": self._why(item.why),
+            "links": self._links(video),
+        }
+
+    def video(self, video: Video) -> Json:
+        media = video.media
+        return {
+            "id": video.id,
+            "external_id": video.external_id,
+            "title": video.title,
+            "status": video.status,
+            "category": video.category,
+            "tags": video.tags,
+            "duration_s": None if media is None else media.duration_s,
+            "available": video.available,
+            "failure": None
+            if video.failure_reason is None
+            else {"reason": video.failure_reason, "message": video.failure_message or ""},
+            "filename": video.filename,
+            "size_bytes": video.size_bytes,
+            "url": video.url,
+            "media": None
+            if media is None
+            else {
+                "container": media.container,
+                "video_codec": media.video_codec,
+                "audio_codec": media.audio_codec,
+                "width": media.width,
+                "height": media.height,
+            },
+            "segment_count": video.segment_count,
+            "created_at": video.created_at,
+            "indexed_at": video.indexed_at,
+            "links": self._links(video),
+        }
+
+    def receipt(self, receipt: Receipt) -> Json:
+        return {
+            "receipt_id": receipt.id,
+            "kind": receipt.kind,
+            "subject": receipt.subject,
+            "status": "pending" if receipt.completed_at is None else "completed",
+            "requested_at": receipt.requested_at,
+            "completed_at": receipt.completed_at,
+            "links": {"self": f"{self._base}/receipts/{receipt.id}"},
+        }
+
+    def _why(self, why: Why) -> Json:
+        if why.type != "similar":
+            return {"type": why.type}
+        watched = why.watched
+        return {
+            "type": why.type,
+            "watched": None
+            if watched is None
+            else {
+                "id": watched.id,
+                "external_id": watched.external_id,
+                "title": watched.title,
+                "moment": _moment(why.watched_moment),
+                "links": self._links(watched),
+            },
+            "moment": _moment(why.moment),
+            "similarity": None if why.similarity is None else round(why.similarity, 6),
+        }
+
+    def _links(self, video: Video) -> Json:
+        address = f"{self._base}/videos/{video.id}"
+        return {
+            "self": address,
+            "thumbnail": f"{address}/thumbnail",
+            "stream": f"{address}/stream",
+            "download": f"{address}/download",
+            "similar": f"{address}/similar",
+        }
+
+
+def accepted(recorded: Recorded) -> Json:
+    """The answer to a batch of events."""
+    return {"accepted": recorded.accepted, "repeated": recorded.repeated, "dropped": recorded.dropped}
+
+
+def record(record: RecommendationRecord) -> Json:
+    """What a recommendation was made from."""
+    return {
+        "recommendation_id": record.id,
+        "userid": record.user_id,
+        "created_at": record.created_at,
+        "strategy": record.strategy,
+        "degraded": record.degraded,
+        "model_version": record.model_version or None,
+        "code_version": record.code_version,
+        "interaction_cutoff": record.interaction_cutoff,
+        "parameters": record.parameters,
+        "interests": record.interests,
+        "candidates": [
+            {"id": c.video_id, "score": c.score, "source": c.source, "interest": c.interest} for c in record.candidates
+        ],
+    }
+
+
+def _model(model: ModelVersion) -> Json:
+    return {"version": model.version, "name": model.name, "trained": model.trained}
+
+
+def _moment(time: TimeRange | None) -> Json | None:
+    return None if time is None else {"start_s": round(time.start_s, 3), "end_s": round(time.end_s, 3)}

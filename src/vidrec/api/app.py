@@ -1,0 +1,88 @@
+"""The ASGI app."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+from anyio.to_thread import current_default_thread_limiter, run_sync
+from fastapi import FastAPI
+
+from vidrec import __version__
+from vidrec.api import admin, consumer, health, media, openapi, pages
+from vidrec.api.answers import UNTRAINED, Answers
+from vidrec.api.context import Context
+from vidrec.api.errors import install_error_handlers
+from vidrec.api.metrics import Metrics, Observed
+from vidrec.api.parameters import DecodedOnce
+from vidrec.application.services import Services
+from vidrec.domain.errors import StoreUnavailable
+
+log = logging.getLogger(__name__)
+
+THREADS = 24
+"""So many requests are worked on at once; more wait for a thread. Each holds at most one SQL connection."""
+_DESCRIPTION = (
+    "Recommends videos by what is in them. A video is named by its id or by `external:` and your own id for it."
+)
+
+
+def create_app(
+    services: Services, *, public_url: str = "", max_image_bytes: int = 10 << 20, popular_refresh_s: float = 5.0
+) -> FastAPI:
+    """The app over these use cases, which it does not close. `public_url`: what links start with, empty for relative
+    ones."""
+    metrics = Metrics(services.database, services.queue)
+    app = FastAPI(
+        title="vidrec",
+        version=__version__,
+        description=_DESCRIPTION,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        responses=openapi.PROBLEM,
+        lifespan=_lifespan(services, popular_refresh_s),
+    )
+    app.state.context = Context(
+        services=services, answers=Answers(public_url), metrics=metrics, max_image_bytes=max_image_bytes
+    )
+    app.openapi = lambda: openapi.document(app)  # type: ignore[method-assign]
+    install_error_handlers(app)
+    for part in (consumer, media, admin, health, pages):
+        app.include_router(part.router)
+    app.add_middleware(DecodedOnce)
+    app.add_middleware(Observed, metrics=metrics)
+    return app
+
+
+def _lifespan(services: Services, refresh_s: float):  # type: ignore[no-untyped-def]
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        current_default_thread_limiter().total_tokens = THREADS
+        await run_sync(_warn_if_untrained, services)
+        refreshing = asyncio.create_task(_keep_fresh(services, refresh_s))
+        yield
+        refreshing.cancel()
+        with suppress(asyncio.CancelledError):
+            await refreshing
+
+    return lifespan
+
+
+def _warn_if_untrained(services: Services) -> None:
+    with suppress(StoreUnavailable):
+        model = services.catalogue.active_model()
+        if model is not None and not model.trained:
+            log.warning(UNTRAINED)
+
+
+async def _keep_fresh(services: Services, refresh_s: float) -> None:
+    """Reads the popular list again and again, so that it is there when SQL is not."""
+    while True:
+        try:
+            await run_sync(services.spotlight.refresh)
+        except StoreUnavailable as error:
+            log.warning("the popular list was not refreshed: %s", error)
+        await asyncio.sleep(refresh_s / 2)

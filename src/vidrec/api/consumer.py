@@ -1,0 +1,107 @@
+"""What viewers and their programs ask: recommendations, likeness, search, and telling what was watched."""
+
+from __future__ import annotations
+
+import logging
+from typing import Annotated
+
+from anyio.to_thread import run_sync
+from fastapi import APIRouter, Query, Request, Response
+from pydantic import TypeAdapter, ValidationError
+
+from vidrec.api import answers, schemas
+from vidrec.api.answers import answer
+from vidrec.api.body import body_refusal, read_file, read_json
+from vidrec.api.context import Context, In
+from vidrec.api.openapi import EVENTS_BODY, PICTURE_BODY
+from vidrec.api.parameters import Cursor, StrictRoute, Text, UserId, Uuid, VideoName, VideoReference
+from vidrec.application import recommend as use_case
+from vidrec.application.catalogue import EXTERNAL
+from vidrec.domain.errors import StoreUnavailable
+
+log = logging.getLogger(__name__)
+
+router = APIRouter(route_class=StrictRoute, tags=["consumer"])
+
+MAX_EVENTS_BYTES = 8 << 20
+_EVENT = TypeAdapter(schemas.EventIn)
+_EVENTS: TypeAdapter[list[schemas.EventIn]] = TypeAdapter(schemas.EventsIn)
+
+Count = Annotated[int, Query(ge=1, le=100, description="So many videos.")]
+Category = Annotated[Text | None, Query(description="Of this category only.")]
+
+
+@router.get("/recommend", response_model=schemas.RecommendationOut)
+def recommend(
+    context: In,
+    userid: Annotated[UserId, Query(description="Any id of yours for the user.")],
+    n: Count = 20,
+    cursor: Annotated[Cursor | None, Query(description="`next_cursor` of the page before.")] = None,
+    exclude: Annotated[list[VideoReference], Query(max_length=1000, description="Not these videos; repeatable.")] = [],  # noqa: B006 - FastAPI copies it
+    category: Category = None,
+) -> Response:
+    """Videos to watch next, best first, each with the reason. A user never seen gets popular and fresh ones."""
+    query = use_case.Query(user_id=userid, n=n, cursor=cursor, exclude=_identified(context, exclude), category=category)
+    page = context.services.recommender.recommend(query)
+    context.metrics.recommendations.labels(page.strategy).inc()
+    if page.degraded:
+        context.metrics.degraded.inc()
+    model = context.services.catalogue.model(page.model_version) if page.model_version else None
+    return answer(context.answers.recommendation(page, model))
+
+
+def _identified(context: Context, names: list[str]) -> frozenset[str]:
+    try:
+        return frozenset(context.services.catalogue.identify(names, field="exclude").values())
+    except StoreUnavailable:
+        # The answer will come from memory; external ids cannot be looked up.
+        log.warning("SQL unavailable: external ids in `exclude` are passed over")
+        return frozenset(name for name in names if not name.startswith(EXTERNAL))
+
+
+@router.get("/recommendations/{recommendation_id}", response_model=schemas.RecordOut)
+def recommendation(context: In, recommendation_id: Uuid) -> Response:
+    """What a recommendation was made from: interests, candidates with scores, parameters, versions."""
+    return answer(answers.record(context.services.recommender.record(recommendation_id)))
+
+
+@router.get("/videos/{video_id}/similar", response_model=schemas.ItemsOut)
+def similar(context: In, video: VideoName, n: Count = 20, category: Category = None) -> Response:
+    """Videos like this one, best first, each with the pair of moments that are most alike."""
+    video_id = context.services.catalogue.identify_one(video)
+    items = context.services.recommender.similar(video_id, n=n, category=category)
+    return answer({"items": [context.answers.item(item) for item in items]})
+
+
+@router.post(
+    "/search/image",
+    response_model=schemas.ItemsOut,
+    openapi_extra=PICTURE_BODY,
+)
+async def search_image(context: In, request: Request, n: Count = 20) -> Response:
+    """Videos with a moment like the picture, best first: a form with `file`, or the picture as the body."""
+    picture = await read_file(request, context.max_image_bytes)
+    items = await run_sync(lambda: context.services.pictures.search(picture, n=n))
+    return answer({"items": [context.answers.item(item) for item in items]})
+
+
+@router.post(
+    "/events",
+    status_code=202,
+    response_model=schemas.AcceptedOut,
+    openapi_extra=EVENTS_BODY,
+)
+async def events(context: In, request: Request) -> Response:
+    """Tells what users did: one event or an array of up to 1,000, all or nothing."""
+    told = _parsed(await read_json(request, MAX_EVENTS_BYTES))
+    recorded = await run_sync(lambda: context.services.events.record([event.event() for event in told]))
+    return answer(answers.accepted(recorded), 202)
+
+
+def _parsed(body: bytes) -> list[schemas.EventIn]:
+    try:
+        if body.lstrip()[:1] == b"[":
+            return _EVENTS.validate_json(body)
+        return [_EVENT.validate_json(body)]
+    except ValidationError as error:
+        raise body_refusal(error) from None

@@ -1,0 +1,31 @@
+"""What every route needs, held by the app's state."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from vidrec.api.answers import Answers
+from vidrec.api.metrics import Metrics
+from vidrec.application.services import Services
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """One app's use cases, metrics and limits."""
+
+    services: Services
+    answers: Answers
+    metrics: Metrics
+    max_image_bytes: int
+
+
+async def _context(request: Request) -> Context:
+    context: Context = request.app.state.context
+    return context
+
+
+In = Annotated[Context, Depends(_context)]
+"""Parameter of a route: the app's context."""

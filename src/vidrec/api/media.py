@@ -1,0 +1,129 @@
+"""The bytes: originals to play or to keep, and pictures."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncIterator
+from pathlib import PurePath
+from urllib.parse import quote
+
+import anyio
+from fastapi import APIRouter, Request, Response
+from starlette.responses import StreamingResponse
+
+from vidrec.api.context import In
+from vidrec.api.errors import problem
+from vidrec.api.openapi import MEDIA_BODY
+from vidrec.api.parameters import StrictRoute, VideoName
+from vidrec.api.ranges import ByteRange, Unsatisfiable, matches, range_applies, requested_range
+from vidrec.application import pictures
+from vidrec.application.ports import MediaStore
+from vidrec.domain.errors import NotFound
+from vidrec.domain.models import Video
+
+router = APIRouter(route_class=StrictRoute, tags=["media"])
+
+_CHUNK = 256 << 10
+_KINDS = {
+    ".webm": "video/webm",
+    ".mp4": "video/mp4",
+    ".m4v": "video/mp4",
+    ".mkv": "video/x-matroska",
+    ".mov": "video/quicktime",
+    ".avi": "video/x-msvideo",
+    ".ogv": "video/ogg",
+    ".ogg": "video/ogg",
+    ".wmv": "video/x-ms-wmv",
+    ".flv": "video/x-flv",
+    ".ts": "video/mp2t",
+    ".mpg": "video/mpeg",
+    ".mpeg": "video/mpeg",
+    ".3gp": "video/3gpp",
+    ".gif": "image/gif",
+}
+# What a sniffing browser might make of a file that somebody sent in must not run here.
+_SAFE = {"X-Content-Type-Options": "nosniff", "Content-Security-Policy": "default-src 'none'; sandbox"}
+
+
+@router.head("/videos/{video_id}/stream", include_in_schema=False)
+@router.get("/videos/{video_id}/stream", response_class=Response, responses=MEDIA_BODY)
+def stream(context: In, video: VideoName, request: Request) -> Response:
+    """The original, to be played: takes Range requests."""
+    return _original(context.services.store, context.services.catalogue.get(video), request, "inline")
+
+
+@router.head("/videos/{video_id}/download", include_in_schema=False)
+@router.get("/videos/{video_id}/download", response_class=Response, responses=MEDIA_BODY)
+def download(context: In, video: VideoName, request: Request) -> Response:
+    """The original, to be kept under its own name: takes Range requests."""
+    return _original(context.services.store, context.services.catalogue.get(video), request, "attachment")
+
+
+@router.head("/videos/{video_id}/thumbnail", include_in_schema=False)
+@router.get("/videos/{video_id}/thumbnail", response_class=Response, responses=MEDIA_BODY)
+def thumbnail(context: In, video: VideoName, request: Request) -> Response:
+    """A picture of the video."""
+    found = context.services.catalogue.get(video)
+    return _picture(context.services.store, pictures.location(pictures.thumbnail_key(found.id)), request)
+
+
+def _picture(store: MediaStore, location: str, request: Request) -> Response:
+    data = store.read(location)
+    headers = {"ETag": f'"{hashlib.sha256(data).hexdigest()[:32]}"', "Cache-Control": "private, max-age=300", **_SAFE}
+    if matches(request.headers.get("if-none-match"), headers["ETag"]):
+        return Response(status_code=304, headers=headers)
+    return Response(data, headers=headers, media_type="image/webp" if data[8:12] == b"WEBP" else "image/jpeg")
+
+
+def _original(store: MediaStore, video: Video, request: Request, disposition: str) -> Response:
+    try:
+        with store.local(video.location) as path:
+            found = path.stat()
+    except (NotFound, OSError) as error:
+        raise NotFound(f"the original of video {video.id} is not there any more") from error
+    etag = f'"{video.content_sha256[:16]}-{found.st_size:x}-{found.st_mtime_ns:x}"'
+    headers = {
+        "ETag": etag,
+        "Accept-Ranges": "bytes",
+        "Cache-Control": "private, no-cache",
+        "Content-Disposition": content_disposition(disposition, video.filename),
+        **_SAFE,
+    }
+    if matches(request.headers.get("if-none-match"), etag):
+        return Response(status_code=304, headers=headers)
+    part = None
+    if range_applies(request.headers.get("if-range"), etag):
+        try:
+            part = requested_range(request.headers.get("range"), found.st_size)
+        except Unsatisfiable:
+            return problem(
+                416,
+                f"the file has {found.st_size} bytes",
+                headers={"Content-Range": f"bytes */{found.st_size}"},
+                field="Range",
+            )
+    if part is not None:
+        headers["Content-Range"] = f"bytes {part.start}-{part.end}/{found.st_size}"
+    sent = part or ByteRange(0, found.st_size - 1)
+    headers["Content-Length"] = str(sent.length)
+    kind = _KINDS.get(PurePath(video.filename).suffix.lower(), "application/octet-stream")
+    status = 200 if part is None else 206
+    if request.method == "HEAD":
+        return Response(status_code=status, headers=headers, media_type=kind)
+    return StreamingResponse(_chunks(store, video.location, sent), status, headers=headers, media_type=kind)
+
+
+async def _chunks(store: MediaStore, location: str, sent: ByteRange) -> AsyncIterator[bytes]:
+    with store.local(location) as path:
+        async with await anyio.open_file(path, "rb") as file:
+            await file.seek(sent.start)
+            left = sent.length
+            while left and (chunk := await file.read(min(_CHUNK, left))):
+                left -= len(chunk)
+                yield chunk
+
+
+def content_disposition(kind: str, filename: str) -> str:
+    """The header for a file name in any script (RFC 6266, RFC 8187), with a plain one for old clients."""
+    plain = "".join(c if " " <= c <= "~" and c not in '"\\%;/' else "_" for c in filename)
+    return f"{kind}; filename=\"{plain}\"; filename*=UTF-8''{quote(filename, safe='', errors='replace')}"

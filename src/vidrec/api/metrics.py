@@ -1,0 +1,140 @@
+"""Prometheus metrics of the API, in a registry of each app's own, and the middleware that counts requests."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterable
+from typing import Any
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.platform_collector import PlatformCollector
+from prometheus_client.process_collector import ProcessCollector
+from prometheus_client.registry import Collector
+
+from vidrec.api.errors import problem
+from vidrec.application.ports import Database, JobQueue
+from vidrec.domain.errors import StoreUnavailable
+
+log = logging.getLogger(__name__)
+
+MAX_WAITING = 256
+"""So many requests may wait for the start of their answer; more are turned away at once."""
+_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+disable_created_metrics()  # type: ignore[no-untyped-call]
+_NEVER_TURNED_AWAY = frozenset({"/livez", "/readyz", "/metrics"})
+
+
+class Metrics:
+    """Counters of one app."""
+
+    def __init__(self, database: Database, queue: JobQueue) -> None:
+        self._registry = CollectorRegistry()
+        self.requests = Counter(
+            "vidrec_http_requests",
+            "Requests by route and status.",
+            ["method", "route", "status"],
+            registry=self._registry,
+        )
+        self.duration = Histogram(
+            "vidrec_http_request_duration_seconds",
+            "Time to the first byte of the answer.",
+            ["method", "route"],
+            buckets=_BUCKETS,
+            registry=self._registry,
+        )
+        self.waiting = Gauge(
+            "vidrec_http_requests_waiting", "Requests whose answer has not begun.", registry=self._registry
+        )
+        self.recommendations = Counter(
+            "vidrec_recommendations", "Recommendations by strategy.", ["strategy"], registry=self._registry
+        )
+        self.degraded = Counter(
+            "vidrec_degraded", "Recommendations answered while a store did not answer.", registry=self._registry
+        )
+        self._registry.register(_StoreCollector(database, queue))
+        ProcessCollector(registry=self._registry)
+        PlatformCollector(registry=self._registry)
+
+    def exposition(self) -> bytes:
+        """Prometheus text format."""
+        return generate_latest(self._registry)
+
+
+class _StoreCollector(Collector):
+    """What SQL knows, read when Prometheus asks. Absent while SQL does not answer."""
+
+    def __init__(self, database: Database, queue: JobQueue) -> None:
+        self._database = database
+        self._queue = queue
+
+    def describe(self) -> Iterable[Metric]:
+        return []
+
+    def collect(self) -> Iterable[Metric]:
+        try:
+            with self._database.snapshot() as uow:
+                videos = uow.catalogue.counts()
+            jobs = self._queue.counts()
+        except StoreUnavailable as error:
+            log.warning("no metrics of videos and jobs: %s", error)
+            return
+        yield _by("vidrec_videos", "Videos by status.", "status", videos)
+        yield _by("vidrec_jobs", "Jobs by state.", "state", jobs)
+
+
+def _by(name: str, text: str, label: str, counts: Any) -> Metric:
+    family = GaugeMetricFamily(name, text, labels=[label])
+    for value, count in counts.items():
+        family.add_metric([value], count)
+    return family
+
+
+class Observed:
+    """ASGI middleware: counts and times requests by route template, and turns them away where too many wait."""
+
+    def __init__(self, app: Any, metrics: Metrics, max_waiting: int = MAX_WAITING) -> None:
+        self._app = app
+        self._metrics = metrics
+        self._max_waiting = max_waiting
+        self._waiting = 0
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        if self._waiting >= self._max_waiting and scope["path"] not in _NEVER_TURNED_AWAY:
+            self._metrics.requests.labels(scope["method"], "turned away", 503).inc()
+            await problem(503, "too many requests are waiting", headers={"Retry-After": "1"})(scope, receive, send)
+            return
+        begun = time.perf_counter()
+        status = 0
+
+        async def observed_send(message: Any) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                self._change_waiting(-1)
+                self._count(scope, status, time.perf_counter() - begun)
+            await send(message)
+
+        self._change_waiting(1)
+        try:
+            await self._app(scope, receive, observed_send)
+        finally:
+            if status == 0:  # the client went away, or the app broke before it answered
+                self._change_waiting(-1)
+
+    def _change_waiting(self, by: int) -> None:
+        self._waiting += by
+        self._metrics.waiting.set(self._waiting)
+
+    def _count(self, scope: Any, status: int, seconds: float) -> None:
+        route = getattr(scope.get("route"), "path", "unmatched")
+        method = scope["method"] if scope["method"] in _METHODS else "other"
+        self._metrics.requests.labels(method, route, status).inc()
+        self._metrics.duration.labels(method, route).observe(seconds)
+
+
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})

@@ -1,0 +1,55 @@
+"""The OpenAPI document: bodies that routes read themselves are described here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from pydantic.json_schema import models_json_schema
+
+from vidrec.api.errors import MEDIA_TYPE, Problem
+from vidrec.api.schemas import EventIn, VideoPatch
+from vidrec.application.events import MAX_BATCH
+
+_SCHEMAS = "#/components/schemas/"
+_BINARY = {"schema": {"type": "string", "format": "binary"}}
+
+
+def _reference(name: str) -> dict[str, str]:
+    return {"$ref": _SCHEMAS + name}
+
+
+def _body(content: dict[str, Any]) -> dict[str, Any]:
+    return {"requestBody": {"required": True, "content": content}}
+
+
+PICTURE_BODY = _body(
+    {
+        "multipart/form-data": {
+            "schema": {"type": "object", "required": ["file"], "properties": {"file": _BINARY["schema"]}}
+        },
+        "image/*": _BINARY,
+    }
+)
+_BATCH = {"type": "array", "items": _reference("EventIn"), "minItems": 1, "maxItems": MAX_BATCH}
+EVENTS_BODY = _body({"application/json": {"schema": {"oneOf": [_reference("EventIn"), _BATCH]}}})
+PATCH_BODY = _body({"application/json": {"schema": _reference("VideoPatch")}})
+
+PROBLEM: dict[int | str, dict[str, Any]] = {
+    "default": {"description": "An RFC 9457 problem.", "content": {MEDIA_TYPE: {"schema": _reference("Problem")}}}
+}
+MEDIA_BODY: dict[int | str, dict[str, Any]] = {200: {"description": "The bytes.", "content": {"*/*": _BINARY}}}
+
+
+def document(app: FastAPI) -> dict[str, Any]:
+    """The app's OpenAPI document, made once."""
+    if app.openapi_schema is None:
+        made = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+        _, extra = models_json_schema(
+            [(EventIn, "validation"), (VideoPatch, "validation"), (Problem, "serialization")],
+            ref_template=_SCHEMAS + "{model}",
+        )
+        made.setdefault("components", {}).setdefault("schemas", {}).update(extra["$defs"])
+        app.openapi_schema = made
+    return app.openapi_schema

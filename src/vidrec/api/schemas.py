@@ -1,0 +1,270 @@
+"""What the API takes and answers. Answers are built in `answers.py`; these models describe them in the OpenAPI
+document, and the tests check every answer against them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic_core import PydanticCustomError
+
+from vidrec.api.parameters import ExternalId, Text, UserId, Uuid
+from vidrec.application.events import MAX_BATCH, Event
+from vidrec.application.ports import VideoChanges
+from vidrec.domain.errors import FailureReason
+from vidrec.domain.models import InteractionType, VideoStatus
+
+Seconds = Annotated[float, Field(ge=0, le=1e7, allow_inf_nan=False)]
+
+
+class _Taken(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class _Answered(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+# ------------------------------------------------------------------------------------------------ taken
+
+
+class EventIn(_Taken):
+    """What a user did. One of `video_id` and `external_id` names the video."""
+
+    user_id: UserId
+    video_id: Uuid | None = None
+    external_id: ExternalId | None = None
+    type: InteractionType
+    event_id: Text | None = Field(None, description="Unique per user; telling it twice is telling it once.")
+    fraction: float | None = Field(
+        None, ge=0, le=1, allow_inf_nan=False, description="For `watch`: the part of the video that was really watched."
+    )
+    position_s: Seconds | None = Field(None, description="Where in the video it happened.")
+    session_id: Text | None = None
+    recommendation_id: Uuid | None = Field(None, description="The recommendation that the video came from.")
+    ts: Annotated[AwareDatetime, Field(ge=datetime.fromisoformat("1970-01-01T00:00:00+00:00"))] | None = Field(
+        None, description="When it happened, RFC 3339 with an offset; now, where absent."
+    )
+
+    @model_validator(mode="after")
+    def _names_one_video(self) -> Self:
+        if (self.video_id is None) == (self.external_id is None):
+            raise PydanticCustomError("video", "give one of video_id and external_id")
+        return self
+
+    def event(self) -> Event:
+        """As the use case takes it."""
+        return Event(**dict(self))
+
+
+EventsIn = Annotated[list[EventIn], Field(min_length=1, max_length=MAX_BATCH)]
+
+
+class VideoPatch(_Taken):
+    """Members that are absent stay as they are."""
+
+    title: Text | None = None
+    category: Text | None = None
+    tags: Annotated[tuple[Text, ...], Field(max_length=100)] | None = None
+    available: bool | None = Field(None, description="False: shown to nobody, and kept.")
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _is_not_null(cls, value: object) -> object:
+        if value is None:
+            raise PydanticCustomError("null", "must not be null: leave it out to keep it as it is")
+        return value
+
+    @model_validator(mode="after")
+    def _changes_something(self) -> Self:
+        if not self.model_fields_set:
+            raise PydanticCustomError("empty", "give at least one of title, category, tags, available")
+        return self
+
+    def changes(self) -> VideoChanges:
+        """As the use case takes them."""
+        return VideoChanges(**dict(self))
+
+
+# --------------------------------------------------------------------------------------------- answered
+
+
+class Links(_Answered):
+    """Where the video is."""
+
+    self_: str = Field(alias="self")
+    thumbnail: str
+    stream: str
+    download: str
+    similar: str
+
+
+class Moment(_Answered):
+    """A range of seconds of one video."""
+
+    start_s: float
+    end_s: float
+
+
+class WatchedOut(_Answered):
+    """The video that was watched (or asked about)."""
+
+    id: str
+    external_id: str | None
+    title: str
+    moment: Moment | None = Field(description="The moment of it that is most like the item's.")
+    links: Links
+
+
+class WhyOut(_Answered):
+    """The reason for an item. `similar`: its `moment` is like that of the `watched` video (or like the picture that
+    was sent). `popular`, `fresh`: nothing is known of the user's taste."""
+
+    type: Literal["similar", "popular", "fresh"]
+    watched: WatchedOut | None = None
+    moment: Moment | None = None
+    similarity: float | None = Field(None, description="Cosine of the two moments, -1 to 1.")
+
+
+class ItemOut(_Answered):
+    """One video of an answer."""
+
+    id: str
+    external_id: str | None
+    title: str
+    score: float = Field(description="Higher is better; cosine to the nearest interest, 0 for popular and fresh.")
+    why: WhyOut
+    links: Links
+
+
+class ModelOut(_Answered):
+    """The encoder whose embeddings were compared."""
+
+    version: str
+    name: str
+    trained: bool
+
+
+class RecommendationOut(_Answered):
+    """A page of a recommendation."""
+
+    recommendation_id: str
+    userid: str
+    strategy: Literal["content", "popular"]
+    degraded: bool = Field(description="A store does not answer, so this is poorer than it should be.")
+    model: ModelOut | None
+    notice: str | None = Field(description="What the reader should know of these results, in one sentence.")
+    items: list[ItemOut]
+    next_cursor: str | None
+
+
+class ItemsOut(_Answered):
+    """Videos, best first."""
+
+    items: list[ItemOut]
+
+
+class FailureOut(_Answered):
+    """Why a video cannot be indexed."""
+
+    reason: FailureReason
+    message: str
+
+
+class MediaOut(_Answered):
+    """What is in the file."""
+
+    container: str
+    video_codec: str
+    audio_codec: str | None
+    width: int
+    height: int
+
+
+class VideoOut(_Answered):
+    """One video of the catalogue."""
+
+    id: str
+    external_id: str | None
+    title: str
+    status: VideoStatus
+    category: str | None
+    tags: list[str]
+    duration_s: float | None = Field(description="None until the file was looked into.")
+    available: bool
+    failure: FailureOut | None
+    filename: str
+    size_bytes: int
+    url: str | None
+    media: MediaOut | None
+    segment_count: int
+    created_at: datetime
+    indexed_at: datetime | None
+    links: Links
+
+
+class VideosOut(_Answered):
+    """Videos, newest first."""
+
+    items: list[VideoOut]
+    next_cursor: str | None
+
+
+class AcceptedOut(_Answered):
+    """What became of a batch of events: all were accepted."""
+
+    accepted: int
+    repeated: int = Field(description="Told before under the same user_id and event_id; not counted twice.")
+    dropped: int = Field(description="About deleted videos.")
+
+
+class ReceiptOut(_Answered):
+    """Proof that an erasure was asked for, and when it was done."""
+
+    receipt_id: str
+    kind: Literal["video", "user"]
+    subject: str = Field(description="The video's id; of a user a digest of the id.")
+    status: Literal["pending", "completed"]
+    requested_at: datetime
+    completed_at: datetime | None
+    links: dict[str, str]
+
+
+class CandidateOut(_Answered):
+    """One video of a recommendation, in the order of its pages."""
+
+    id: str
+    score: float
+    source: str
+    interest: int | None = Field(description="Index into `interests`.")
+
+
+class InterestOut(_Answered):
+    """One thing that the user liked at the time."""
+
+    video_id: str | None = Field(description="The video that stands for it; None where it was deleted since.")
+    importance: float
+    members: list[str]
+
+
+class RecordOut(_Answered):
+    """What a recommendation was made from."""
+
+    recommendation_id: str
+    userid: str
+    created_at: datetime
+    strategy: str
+    degraded: bool
+    model_version: str | None
+    code_version: str
+    interaction_cutoff: int
+    parameters: dict[str, Any]
+    interests: list[InterestOut]
+    candidates: list[CandidateOut]
+
+
+class HealthOut(_Answered):
+    """`ok`, or what is wrong."""
+
+    status: str

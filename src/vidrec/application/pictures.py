@@ -1,0 +1,23 @@
+"""Where the pictures of a video are kept in the media store."""
+
+from __future__ import annotations
+
+
+def prefix(video_id: str) -> str:
+    """What the keys of all pictures of a video start with."""
+    return f"pictures/{video_id}/"
+
+
+def thumbnail_key(video_id: str) -> str:
+    """The one picture that stands for the video."""
+    return f"{prefix(video_id)}thumbnail.jpg"
+
+
+def segment_key(video_id: str, number: int, position: int) -> str:
+    """A frame of a segment; `position` counts the segment's pictures from 0."""
+    return f"{prefix(video_id)}{number:06d}-{position}.jpg"
+
+
+def location(key: str) -> str:
+    """The media store's location of a key."""
+    return f"media:///{key}"

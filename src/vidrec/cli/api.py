@@ -1,0 +1,70 @@
+"""`vidrec api`"""
+
+from __future__ import annotations
+
+import signal
+import socket
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vidrec.cli.console import log_to_stderr, say
+from vidrec.domain.errors import InvalidInput
+from vidrec.settings import Settings, load_settings
+
+_DRAIN_S = 10
+_BACKLOG = 2048
+
+
+def command(
+    host: Annotated[str | None, typer.Option(help="Address to listen on (VIDREC_HOST).")] = None,
+    port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port; 0: any free one (VIDREC_PORT).")] = None,
+    data: Annotated[Path | None, typer.Option(help="Data folder (VIDREC_DATA_DIR).")] = None,
+) -> None:
+    """Serve the HTTP API and the page until SIGTERM or Ctrl-C; requests that were begun are ended."""
+    settings = load_settings(host=host, port=port, data_dir=data)
+    log_to_stderr(settings.log_level)
+    with _listen(settings) as listening:
+        _serve(settings, listening)
+
+
+def _listen(settings: Settings) -> socket.socket:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    try:
+        return socket.create_server((settings.host, settings.port), family=family, backlog=_BACKLOG)
+    except OSError as error:
+        where = f"{settings.host}:{settings.port}"
+        raise InvalidInput(f"cannot listen on {where}: {error.strerror or error}", field="port") from error
+
+
+def _serve(settings: Settings, listening: socket.socket) -> None:
+    import uvicorn
+
+    from vidrec.api.app import create_app
+    from vidrec.bootstrap import open_services
+
+    services = open_services(settings)
+    try:
+        app = create_app(
+            services,
+            public_url=settings.public_url,
+            max_image_bytes=settings.max_image_bytes,
+            popular_refresh_s=settings.popular_refresh_s,
+        )
+        config = uvicorn.Config(
+            app,
+            loop="uvloop",
+            http="httptools",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=_DRAIN_S,
+        )
+        name = f"[{settings.host}]" if ":" in settings.host else settings.host
+        say(f"vidrec api: http://{name}:{listening.getsockname()[1]}")
+        # uvicorn drains, then raises the signal again: asked to end and ended is not a failure.
+        signal.signal(signal.SIGTERM, lambda *_: None)
+        uvicorn.Server(config).run(sockets=[listening])
+    finally:
+        services.close()
