@@ -1,0 +1,131 @@
+"""The media store as a folder."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from vidrec.domain.errors import InvalidInput, NotFound, StoreUnavailable
+
+_SCHEME = "media:///"
+_KEY = re.compile(r"[A-Za-z0-9._-]+(?:/[A-Za-z0-9._-]+)*")
+_UNFINISHED = "~"
+"""What the names of files begin with that are being written; no key does."""
+
+
+class LocalStore:
+    """Implements the MediaStore port. Objects are files below `root`, which is made at the first write. Any number of
+    processes may share it."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root.absolute()
+
+    def put(self, key: str, data: bytes) -> str:
+        path = self._path_of_key(key)
+        try:
+            try:
+                _write(path, data)
+            except FileNotFoundError:  # no folder yet, or a delete took it away when it was empty
+                path.parent.mkdir(parents=True, exist_ok=True)
+                _write(path, data)
+        except OSError as error:
+            raise StoreUnavailable(f"{path} cannot be written: {error.strerror}") from error
+        return f"{_SCHEME}{key}"
+
+    def read(self, location: str) -> bytes:
+        path = self._file(location)
+        try:
+            return path.read_bytes()
+        except FileNotFoundError as error:
+            raise NotFound(f"there is no file at {location}") from error
+        except OSError as error:
+            raise StoreUnavailable(f"{path} cannot be read: {error.strerror}") from error
+
+    def size(self, location: str) -> int:
+        return self._stat(location).st_size
+
+    @contextmanager
+    def local(self, location: str) -> Iterator[Path]:
+        yield self._file(location)
+
+    def delete(self, prefix: str) -> int:
+        if not _KEY.fullmatch(prefix.rstrip("/")) or _climbs(prefix):
+            raise InvalidInput(f"{prefix!r} is not the start of a key", field="prefix")
+        gone = [path for path in self._below(prefix) if self._key(path).startswith(prefix)]
+        for path in gone:
+            path.unlink(missing_ok=True)
+        for folder in sorted({folder for path in gone for folder in path.parents}, reverse=True):
+            if self._root in folder.parents:
+                _remove_if_empty(folder)
+        return len(gone)
+
+    def _file(self, location: str) -> Path:
+        self._stat(location)
+        return self._path(location)
+
+    def _stat(self, location: str) -> os.stat_result:
+        try:
+            found = self._path(location).stat()
+        except OSError as error:
+            raise NotFound(f"there is no file at {location}: {error.strerror}") from error
+        if not stat.S_ISREG(found.st_mode):
+            raise NotFound(f"there is no file at {location}: it is something else")
+        return found
+
+    def _path(self, location: str) -> Path:
+        if location.startswith(_SCHEME):
+            return self._path_of_key(location.removeprefix(_SCHEME))
+        url = urlsplit(location)
+        if url.scheme != "file" or url.netloc or url.query or url.fragment or not url.path.startswith("/"):
+            raise InvalidInput(
+                f"{location!r} is not a location: file:///absolute/path or media:///key", field="location"
+            )
+        path = unquote(url.path, errors="surrogateescape")
+        if "\0" in path:
+            raise InvalidInput(f"{location!r} is not a location: it holds a null character", field="location")
+        return Path(path)
+
+    def _path_of_key(self, key: str) -> Path:
+        if not _KEY.fullmatch(key) or _climbs(key):
+            raise InvalidInput(f"{key!r} is not a key: letters, digits, '.', '_', '-', parted by '/'", field="key")
+        return self._root / key
+
+    def _key(self, path: Path) -> str:
+        return path.relative_to(self._root).as_posix()
+
+    def _below(self, prefix: str) -> list[Path]:
+        """All objects in the folder that the prefix ends in."""
+        folder = self._root / prefix.rpartition("/")[0]
+        return [path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(_UNFINISHED)]
+
+
+def _climbs(key: str) -> bool:
+    return not {".", ".."}.isdisjoint(key.split("/"))
+
+
+def _write(path: Path, data: bytes) -> None:
+    """All of it or nothing, also where the process is killed or the machine loses power."""
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=_UNFINISHED, delete=False) as file:
+        part = Path(file.name)
+        try:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+            part.chmod(0o644)
+            part.replace(path)
+        except BaseException:
+            part.unlink(missing_ok=True)
+            raise
+
+
+def _remove_if_empty(folder: Path) -> None:
+    try:
+        folder.rmdir()
+    except OSError:
+        return

@@ -1,0 +1,6 @@
+"""Milvus: the vector index, on Milvus Lite's own local server or on a Milvus server."""
+
+from vidrec.adapters.milvus.index import MilvusIndex
+from vidrec.adapters.milvus.lite import milvus_lite_command
+
+__all__ = ["MilvusIndex", "milvus_lite_command"]

@@ -1,0 +1,205 @@
+"""The vector index on Milvus: two collections per model version."""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
+from itertools import islice
+from typing import Any
+
+import numpy as np
+
+from vidrec.adapters.milvus.connection import PATIENT_S, Client, MilvusConnection
+from vidrec.adapters.milvus.schema import create_collection
+from vidrec.application.ports import Hit
+from vidrec.domain.models import Embedding, Embeddings, ModelVersion, Segment, TimeRange, VideoVector, segment_id
+
+_log = logging.getLogger(__name__)
+
+LITE_COMFORT = 40_000
+"""Vectors up to which Milvus Lite is a good home."""
+_ROWS_PER_WRITE = 500
+_IDS_PER_READ = 5000
+_NUMBERS_PER_PROBE = 128
+_STRONG = {"consistency_level": "Strong"}
+"""For reads that a write follows from: they must see everything. Reads for an answer take Milvus's Bounded default."""
+_ESCAPES = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t"})
+
+
+class MilvusIndex:
+    """Implements the VectorIndex port on Milvus 2.3.5 and later, and on Milvus Lite's server. Connects at the first
+    call. Thread-safe: one instance serves a whole process."""
+
+    def __init__(self, uri: str, *, token: str = "", timeout_s: float) -> None:
+        self._connection = MilvusConnection(uri, token=token, timeout_s=timeout_s)
+        self._warned = False
+
+    def create(self, model: ModelVersion) -> None:
+        for name in (model.segments_collection, model.videos_collection):
+            self._connection.run(partial(self._create, name=name, dimension=model.dimension))
+
+    def drop(self, model: ModelVersion) -> None:
+        for name in (model.videos_collection, model.segments_collection):
+            self._connection.call("drop_collection", name, timeout=PATIENT_S)
+
+    def upsert(self, model: ModelVersion, video: VideoVector, segments: Sequence[Segment]) -> None:
+        rows = [_segment_row(s) for s in sorted(segments, key=lambda s: s.number)]
+        self._upsert(model.segments_collection, rows)
+        count = max((s.number for s in segments), default=-1) + 1
+        self._delete(model.segments_collection, self._segment_ids(model, {video.video_id: count}))
+        self._upsert(model.videos_collection, [_video_row(video)])
+
+    def recategorise(self, model: ModelVersion, video_id: str, category: str | None) -> None:
+        for row in self._read(model.videos_collection, [video_id], ["*"], **_STRONG):
+            self._upsert(model.videos_collection, [{**row, "category": category or ""}])
+
+    def delete(self, model: ModelVersion, video_ids: Sequence[str]) -> None:
+        # The video rows first: a video that can be found has all its segments.
+        self._delete(model.videos_collection, video_ids)
+        stale = self._segment_ids(model, dict.fromkeys(video_ids, 0))
+        self._delete(model.segments_collection, stale)
+
+    def search(
+        self, model: ModelVersion, queries: Embeddings, *, limit: int, category: str | None = None
+    ) -> Sequence[Sequence[Hit]]:
+        if len(queries) == 0:
+            return []
+        found = self._connection.call(
+            "search",
+            model.videos_collection,
+            np.ascontiguousarray(queries, dtype=np.float32),
+            anns_field="embedding",
+            filter="" if category is None else f"category == {_quoted(category)}",
+            limit=limit,
+            output_fields=["embedding"],
+            search_params={"params": {"ef": max(2 * limit, 64)}},
+        )
+        return [[_hit(hit) for hit in hits] for hits in found]
+
+    def videos(self, model: ModelVersion, video_ids: Sequence[str]) -> Mapping[str, Embedding]:
+        rows = self._read(model.videos_collection, video_ids, ["embedding"])
+        return {row["id"]: _embedding(row) for row in rows}
+
+    def segments(self, model: ModelVersion, counts: Mapping[str, int]) -> Mapping[str, Sequence[Segment]]:
+        ids = [segment_id(video_id, number) for video_id, count in counts.items() for number in range(count)]
+        fields = ["video_id", "number", "start_s", "end_s", "embedding"]
+        found: dict[str, list[Segment]] = defaultdict(list)
+        for row in self._read(model.segments_collection, ids, fields):
+            found[row["video_id"]].append(_segment(row))
+        return {video_id: sorted(segments, key=lambda s: s.number) for video_id, segments in found.items()}
+
+    def count(self, model: ModelVersion) -> tuple[int, int]:
+        return self._count(model.videos_collection), self._count(model.segments_collection)
+
+    def flush(self, model: ModelVersion) -> None:
+        self._connection.run(partial(self._flush, model=model))
+        if self._connection.is_lite and not self._warned and sum(self.count(model)) >= LITE_COMFORT:
+            self._warned = True
+            _log.warning(
+                "the vector index holds %d vectors, which is much for Milvus Lite: `vidrec index move` takes them to a "
+                "Milvus server",
+                sum(self.count(model)),
+            )
+
+    def ping(self) -> None:
+        self._connection.ping()
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def _create(self, client: Client, *, name: str, dimension: int) -> None:
+        create_collection(client, name, dimension, is_lite=self._connection.is_lite)
+        self._connection.load(client, name)
+
+    def _flush(self, client: Client, *, model: ModelVersion) -> None:
+        if self._connection.is_lite:
+            # A Milvus server seals and indexes by itself, and limits the rate of flushes.
+            for name in (model.segments_collection, model.videos_collection):
+                client.flush(name, timeout=PATIENT_S)
+
+    def _upsert(self, name: str, rows: Iterable[Mapping[str, Any]]) -> None:
+        for batch in _batches(rows, _ROWS_PER_WRITE):
+            self._connection.call("upsert", name, batch, timeout=PATIENT_S)
+
+    def _delete(self, name: str, ids: Sequence[str]) -> None:
+        if ids:
+            self._connection.call("delete", name, filter=_id_in(ids))
+
+    def _read(self, name: str, ids: Iterable[str], fields: Sequence[str], **options: Any) -> list[dict[str, Any]]:
+        """Rows by primary key, in no order; one call unless there are very many."""
+        rows: list[dict[str, Any]] = []
+        for batch in _batches(dict.fromkeys(ids), _IDS_PER_READ):
+            rows += self._connection.call("query", name, filter=_id_in(batch), output_fields=list(fields), **options)
+        return rows
+
+    def _segment_ids(self, model: ModelVersion, first: Mapping[str, int]) -> list[str]:
+        """Ids of the segments held from a number on, by video. Numbers are dense, so reading on by key until nothing is
+        there finds all; a filter on `video_id` would read every row."""
+        found: list[str] = []
+        ahead = dict(first)
+        while ahead:
+            ids = [segment_id(v, number + i) for v, number in ahead.items() for i in range(_NUMBERS_PER_PROBE)]
+            rows = self._read(model.segments_collection, ids, ["video_id"], **_STRONG)
+            found += [row["id"] for row in rows]
+            held = {row["video_id"] for row in rows}
+            ahead = {v: number + _NUMBERS_PER_PROBE for v, number in ahead.items() if v in held}
+        return found
+
+    def _count(self, name: str) -> int:
+        rows = self._connection.call("query", name, filter="", output_fields=["count(*)"], timeout=PATIENT_S, **_STRONG)
+        return int(rows[0]["count(*)"])
+
+
+def _batches(values: Iterable[Any], size: int) -> Iterable[list[Any]]:
+    rest = iter(values)
+    while batch := list(islice(rest, size)):
+        yield batch
+
+
+def _id_in(ids: Sequence[str]) -> str:
+    return f"id in [{', '.join(map(_quoted, ids))}]"
+
+
+def _quoted(text: str) -> str:
+    """A string literal of Milvus's filter language. Milvus Lite knows no other escapes than these."""
+    return f'"{text.translate(_ESCAPES)}"'
+
+
+def _segment_row(segment: Segment) -> dict[str, Any]:
+    return {
+        "id": segment.id,
+        "video_id": segment.video_id,
+        "number": segment.number,
+        "start_s": float(segment.time.start_s),
+        "end_s": float(segment.time.end_s),
+        "embedding": segment.embedding,
+    }
+
+
+def _video_row(video: VideoVector) -> dict[str, Any]:
+    return {
+        "id": video.video_id,
+        "category": video.category or "",
+        "duration_s": float(video.duration_s),
+        "embedding": video.embedding,
+    }
+
+
+def _segment(row: Mapping[str, Any]) -> Segment:
+    return Segment(
+        video_id=row["video_id"],
+        number=int(row["number"]),
+        time=TimeRange(float(row["start_s"]), float(row["end_s"])),
+        embedding=_embedding(row),
+    )
+
+
+def _hit(hit: Any) -> Hit:
+    score = min(max(float(hit["distance"]), -1.0), 1.0)
+    return Hit(hit["id"], score, _embedding(hit["entity"]))
+
+
+def _embedding(row: Mapping[str, Any]) -> Embedding:
+    return np.asarray(row["embedding"], dtype=np.float32)
