@@ -1,0 +1,183 @@
+"""The ffmpeg command lines, built with ffmpeg-python. In each, the file is the descriptor 0 and nothing else can be
+opened: no name is ever parsed, and a playlist inside cannot point anywhere."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import ffmpeg
+import imageio_ffmpeg
+import numpy as np
+import numpy.typing as npt
+
+from vidrec.adapters.ffmpeg.packets import Packets, runs
+from vidrec.domain.errors import Unavailable
+from vidrec.domain.models import MediaInfo, TimeRange
+from vidrec.domain.sampling import Plan, slots
+
+FRAME_SIDE = 224
+_MAX_PICTURE_WIDTH = 320
+_MAX_PICTURE_HEIGHT = 640
+_CONTAINERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,ogg,flv,asf,mpegts,mpeg,gif"
+_THREADS = min(4, os.cpu_count() or 1)
+_VIDEO = "V:0"  # the first stream that is not a cover picture
+
+Seek = dict[str, float]
+
+
+@functools.cache
+def executable() -> str:
+    """Path of the ffmpeg binary; Unavailable where there is none."""
+    try:
+        return str(imageio_ffmpeg.get_ffmpeg_exe())
+    except RuntimeError as error:
+        raise Unavailable("no ffmpeg was found: install imageio-ffmpeg, which brings one") from error
+
+
+def seek_to(start_s: float) -> Seek:
+    """Options that begin reading at the last keyframe at or before this time."""
+    return {"ss": start_s} if start_s > 0 else {}
+
+
+def seek_from_end(seconds: float) -> Seek:
+    """Options that begin reading this long before the end; at the start where the length is not known or less."""
+    return {"sseof": -seconds}
+
+
+def list_packets(seek: Seek, *, max_pixels: int) -> list[str]:
+    """Lists the packets of the video stream on stdout, without decoding; stderr describes the container."""
+    output = _input(seek, max_pixels)[_VIDEO].output(
+        "pipe:1", format="framecrc", codec="copy", copyinkf=None, copypriorss=1
+    )
+    return _command(output, "info")
+
+
+@dataclass(frozen=True, slots=True)
+class Canvas:
+    """One RGB image that holds a sampled frame twice: above the square for the encoder, below the picture for people."""
+
+    display_width: int
+    display_height: int
+
+    @classmethod
+    def of(cls, info: MediaInfo) -> Canvas:
+        """The canvas for a video of this size."""
+        return cls(info.width, info.height)
+
+    @property
+    def picture_width(self) -> int:
+        return max(1, round(self.display_width * self._scale))
+
+    @property
+    def picture_height(self) -> int:
+        return max(1, round(self.display_height * self._scale))
+
+    @property
+    def width(self) -> int:
+        return max(FRAME_SIDE, self.picture_width)
+
+    @property
+    def height(self) -> int:
+        return FRAME_SIDE + self.picture_height
+
+    @property
+    def size_bytes(self) -> int:
+        return self.width * self.height * 3
+
+    @property
+    def _scale(self) -> float:
+        return min(1.0, _MAX_PICTURE_WIDTH / self.display_width, _MAX_PICTURE_HEIGHT / self.display_height)
+
+    def drawn_on(self, video: Any) -> Any:
+        """The filters that draw it. The middle square is cut out before scaling, so that no shape of frame becomes
+        huge on the way."""
+        branches = video.filter_multi_output("split")
+        side = min(self.display_width, self.display_height)
+        square = (
+            branches[0]
+            .filter(
+                "crop",
+                w=f"max(1,iw*{side / self.display_width:.9f})",
+                h=f"max(1,ih*{side / self.display_height:.9f})",
+                exact=1,
+            )
+            .filter("scale", FRAME_SIDE, FRAME_SIDE, flags="bilinear")
+        )
+        picture = branches[1].filter("scale", self.picture_width, self.picture_height, flags="bilinear")
+        return ffmpeg.filter([self._padded(square), self._padded(picture)], "vstack")
+
+    def _padded(self, video: Any) -> Any:
+        return video.filter("format", "rgb24").filter("setsar", 1).filter("pad", self.width, "ih")
+
+
+def decode_planned(
+    canvas: Canvas, packets: Packets, plan: Plan, seek: Seek, *, times_fd: int, max_pixels: int
+) -> list[str]:
+    """Decodes what is planned of the packets that `list_packets` listed with the same `seek`: canvases on stdout, and
+    for each one line `time numerator/denominator` on `times_fd`."""
+    wanted = packets.pts[plan.sample]
+    source = _input(seek, max_pixels, **{f"bsf:{_VIDEO}": f"noise=drop='not({_kept(plan.decode, packets.keys)})'"})
+    chosen = source[_VIDEO].filter("select", _sum(f"eq(pts,{pts})" for pts in wanted))
+    return _command(_canvases(canvas.drawn_on(chosen), times_fd, count=len(wanted)), "error")
+
+
+def decode_all(
+    canvas: Canvas, chunk: TimeRange, duration_s: float, seek: Seek, *, times_fd: int, max_pixels: int
+) -> list[str]:
+    """Decodes everything and keeps the first frame of each slot of the chunk; output as of `decode_planned`."""
+    edges = slots(chunk, duration_s)
+    start, end, slot = chunk.start_s, chunk.end_s, edges[1] - edges[0]
+    first = f"isnan(prev_selected_t)+gt(floor((t-{start})/{slot}),floor((prev_selected_t-{start})/{slot}))"
+    chosen = _input(seek, max_pixels)[_VIDEO].filter("trim", end=end).filter("select", f"gte(t,{start})*({first})")
+    return _command(_canvases(canvas.drawn_on(chosen), times_fd, count=len(edges) - 1), "error")
+
+
+def _input(seek: Seek, max_pixels: int, **options: Any) -> Any:
+    return ffmpeg.input(
+        "fd:",
+        fd=0,
+        protocol_whitelist="fd,pipe",
+        format_whitelist=_CONTAINERS,
+        max_pixels=max_pixels,
+        threads=_THREADS,
+        noaccurate_seek=None,
+        **seek,
+        **options,
+    )
+
+
+def _canvases(video: Any, times_fd: int, *, count: int) -> Any:
+    return video.output(
+        "pipe:1",
+        format="rawvideo",
+        pix_fmt="rgb24",
+        fps_mode="passthrough",
+        enc_time_base="filter",
+        **{"frames:v": count, "stats_enc_pre:v": f"pipe:{times_fd}", "stats_enc_pre_fmt": "{pts} {tb}"},
+    )
+
+
+def _command(output: Any, log_level: str) -> list[str]:
+    # With -start_at_zero all times, also those of packets and after seeking, count from the start of the video.
+    options = ("-nostdin", "-hide_banner", "-nostats", "-loglevel", log_level, "-copyts", "-start_at_zero")
+    return [executable(), *output.global_args(*options, "-filter_complex_threads", "1").get_args()]
+
+
+def _kept(decode: npt.NDArray[np.bool_], keys: npt.NDArray[np.bool_]) -> str:
+    """The packets to decode as an expression. Most packets are no keyframes: they are only held against the stretches
+    that have such packets."""
+    stretches = list(runs(decode))
+    others = [(first, last) for first, last in stretches if not keys[first : last + 1].all()]
+    return f"if(key\\,{_in_any(stretches)}\\,{_in_any(others)})"
+
+
+def _in_any(stretches: Sequence[tuple[int, int]]) -> str:
+    return _sum(f"between(n\\,{first}\\,{last})" for first, last in stretches)
+
+
+def _sum(terms: Iterable[str]) -> str:
+    return "+".join(terms) or "0"

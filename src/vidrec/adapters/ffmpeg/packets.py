@@ -1,0 +1,105 @@
+"""The packets of a video stream, as ffmpeg's framecrc muxer lists them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+import numpy.typing as npt
+
+_NO_PTS = -(1 << 63)
+_KEY = 1
+_DISCARD = 4
+_TRUSTED_IF_ALL_KEYS = frozenset(
+    "av1 cfhd dnxhd dvvideo ffv1 ffvhuff h264 hevc huffyuv jpeg2000 magicyuv mjpeg mpeg1video mpeg2video mpeg4 png "
+    "prores rawvideo utvideo v210 vp8 vp9".split()
+)
+"""Some containers call every packet a keyframe where they do not know; these codecs can really be like that."""
+
+
+@dataclass(frozen=True, slots=True)
+class Packets:
+    """Packets in decoding order."""
+
+    pts: npt.NDArray[np.int64]
+    """Shape (n,), in units of `time_base`; the decoding time where the container has no presentation time."""
+    times_s: npt.NDArray[np.float64]
+    """Shape (n,), seconds from the start of the video, not negative; NaN for packets that are never shown."""
+    keys: npt.NDArray[np.bool_]
+    """Shape (n,): which of them decode by themselves."""
+    end_s: float
+    """When the last of them ends; 0.0 where there is none."""
+    time_base: Fraction
+
+    def __len__(self) -> int:
+        return len(self.pts)
+
+
+class PacketListParser:
+    """Takes the listing in pieces as it comes."""
+
+    def __init__(self, *, until_s: float = math.inf) -> None:
+        """`keys_beyond` counts keyframes from `until_s` seconds on."""
+        self.keys_beyond = 0
+        self._until_s = until_s
+        self._rest = b""
+        self._rows: list[tuple[int, int, int]] = []
+        self._time_base = Fraction(1)
+        self._codec = ""
+
+    def feed(self, data: bytes) -> None:
+        """Parses the lines that are complete."""
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        for line in lines:
+            if line[:1] == b"#":
+                self._header(line.decode("ascii", "replace"))
+            elif line:
+                self._rows.append(row := _row(line))
+                if row[2] & _KEY and row[0] * self._time_base >= self._until_s:
+                    self.keys_beyond += 1
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def packets(self) -> Packets:
+        """All that have come."""
+        table = np.array(self._rows, dtype=np.int64).reshape(-1, 3)
+        pts, durations, flags = table[:, 0], table[:, 1], table[:, 2]
+        seconds = pts * float(self._time_base)
+        hidden = (flags & _DISCARD) != 0
+        keys = (flags & _KEY) != 0
+        if keys.all() and self._codec not in _TRUSTED_IF_ALL_KEYS:
+            keys[1:] = False
+        ends = (pts + durations)[~hidden] * float(self._time_base)
+        return Packets(
+            pts=pts,
+            times_s=np.where(hidden, np.nan, np.maximum(seconds, 0.0)),
+            keys=keys,
+            end_s=max(0.0, float(ends.max())) if len(ends) else 0.0,
+            time_base=self._time_base,
+        )
+
+    def _header(self, line: str) -> None:
+        name, _, value = line.partition(": ")
+        if name == "#tb 0":
+            self._time_base = Fraction(value)
+        elif name == "#codec_id 0":
+            self._codec = value.strip()
+
+
+def _row(line: bytes) -> tuple[int, int, int]:
+    """(time, duration, flags) of `stream, dts, pts, duration, size, checksum[, F=flags][, side data]`."""
+    fields = line.split(b",", 7)
+    dts, pts, duration = int(fields[1]), int(fields[2]), int(fields[3])
+    flags = int(fields[6][3:], 16) if len(fields) > 6 and fields[6].startswith(b" F=") else _KEY
+    return (dts if pts == _NO_PTS else pts), duration, flags
+
+
+def runs(mask: npt.NDArray[np.bool_]) -> Iterator[tuple[int, int]]:
+    """(first, last) of each stretch of true values."""
+    edges = np.flatnonzero(np.diff(np.concatenate(([False], mask, [False])).astype(np.int8)))
+    for first, stop in edges.reshape(-1, 2):
+        yield int(first), int(stop) - 1

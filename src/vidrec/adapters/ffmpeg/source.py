@@ -1,0 +1,171 @@
+"""FrameSource on ffmpeg.
+
+Probing lists the last packets of the video. Sampling lists the packets of ten minutes, which costs little, plans which of
+them must be decoded, and lets a second ffmpeg decode those alone: everything else is dropped before the decoder, whatever
+the codec.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import stat
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+import numpy.typing as npt
+
+from vidrec.adapters.ffmpeg import commands
+from vidrec.adapters.ffmpeg.canvases import sampled_frames
+from vidrec.adapters.ffmpeg.commands import Canvas, Seek
+from vidrec.adapters.ffmpeg.description import describe
+from vidrec.adapters.ffmpeg.packets import PacketListParser, Packets
+from vidrec.adapters.sandbox import ConfinedProcess, LimitExceeded, Limits
+from vidrec.domain.errors import FailureReason, UnusableMedia
+from vidrec.domain.models import MediaInfo, SampledFrames, TimeRange
+from vidrec.domain.sampling import Plan, chunks_within, plan
+
+_TAIL_S = 10.0
+_SEEK_MARGIN_S = 10.0
+"""Some containers seek to any frame near the time: this much earlier there is a keyframe on the way in most videos."""
+_KEYS_BEYOND = 2
+"""Decoders hold a frame back until the next ones come: these push the last sampled one out."""
+_MAX_PACKETS = 2_000_000
+_STILL_S = 0.04
+_OUT_OF_MEMORY = "Cannot allocate memory"
+
+
+class FfmpegFrameSource:
+    """Implements FrameSource. `max_decode_s` limits each ten minutes of video, `max_memory_bytes` the child process,
+    `max_pixels` the size of a frame."""
+
+    def __init__(self, *, max_decode_s: float, max_memory_bytes: int, max_pixels: int) -> None:
+        self._limits = Limits(wall_s=max_decode_s, cpu_s=4 * max_decode_s, memory_bytes=max_memory_bytes)
+        self._max_pixels = max_pixels
+
+    def probe(self, path: Path) -> MediaInfo:
+        with _opened(path) as file:
+            packets, messages = self._list(file, commands.seek_from_end(_TAIL_S))
+            description = describe(messages, max_pixels=self._max_pixels)
+            if not len(packets):
+                packets, messages = self._list(file, {})
+        if not len(packets):
+            raise _nothing_decodes()
+        return MediaInfo(
+            container=description.container,
+            video_codec=description.video_codec,
+            audio_codec=description.audio_codec,
+            width=description.width,
+            height=description.height,
+            duration_s=packets.end_s or _STILL_S,
+        )
+
+    def sample(self, path: Path, info: MediaInfo, within: TimeRange, *, batch: int) -> Iterator[SampledFrames]:
+        empty = True
+        with _opened(path) as file:
+            for chunk in chunks_within(within):
+                for frames in self._sample_chunk(file, info, chunk, batch):
+                    empty = False
+                    yield frames
+        if empty and within.start_s <= 0 and within.end_s >= info.duration_s:
+            raise _nothing_decodes()
+
+    def _sample_chunk(self, file: IO[bytes], info: MediaInfo, chunk: TimeRange, batch: int) -> Iterator[SampledFrames]:
+        seek = commands.seek_to(max(0.0, chunk.start_s - _SEEK_MARGIN_S))
+        canvas = Canvas.of(info)
+        packets, _ = self._list(file, seek, until_s=chunk.end_s)
+        chosen = plan(packets.times_s, packets.keys, chunk, info.duration_s)
+        if not len(chosen.sample):
+            return
+        chosen = Plan(chosen.decode | _keys_beyond(packets, chunk.end_s), chosen.sample)
+        planned = self._decode(
+            file,
+            canvas,
+            batch,
+            lambda fd: commands.decode_planned(canvas, packets, chosen, seek, times_fd=fd, max_pixels=self._max_pixels),
+        )
+        first = next(planned, None)
+        if first is not None and 2 * len(first.times_s) >= min(batch, len(chosen.sample)):
+            yield first
+            yield from planned
+            return
+        # The list of packets promised more than came out: its keyframes are none, or the stream is broken.
+        yield from self._decode(
+            file,
+            canvas,
+            batch,
+            lambda fd: commands.decode_all(
+                canvas, chunk, info.duration_s, seek, times_fd=fd, max_pixels=self._max_pixels
+            ),
+        )
+
+    def _list(self, file: IO[bytes], seek: Seek, *, until_s: float = math.inf) -> tuple[Packets, str]:
+        """The packets from where `seek` leads to a little beyond `until_s`, and what ffmpeg said of the file."""
+        listing = PacketListParser(until_s=until_s)
+        with self._run(file, commands.list_packets(seek, max_pixels=self._max_pixels)) as process:
+            for _, data in process.chunks():
+                listing.feed(data)
+                if listing.keys_beyond >= _KEYS_BEYOND:
+                    break
+                if len(listing) > _MAX_PACKETS:
+                    raise LimitExceeded
+        return listing.packets(), process.messages
+
+    def _decode(
+        self, file: IO[bytes], canvas: Canvas, batch: int, command: Callable[[int], list[str]]
+    ) -> Iterator[SampledFrames]:
+        """Runs the command that is made for the descriptor on which it is to report the times."""
+        times = os.pipe()
+        with self._run(file, command(times[1]), extra=times) as process:
+            yield from sampled_frames(process.chunks(), canvas, batch)
+
+    @contextlib.contextmanager
+    def _run(
+        self, file: IO[bytes], command: list[str], *, extra: tuple[int, int] | None = None
+    ) -> Iterator[ConfinedProcess]:
+        file.seek(0)
+        try:
+            with ConfinedProcess(command, stdin=file, limits=self._limits, extra=extra) as process:
+                yield process
+                if process.failed and _OUT_OF_MEMORY in process.messages:
+                    raise LimitExceeded
+        except LimitExceeded as error:
+            raise UnusableMedia(
+                FailureReason.DECODE_LIMIT, "Decoding this file takes more time or memory than is allowed."
+            ) from error
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[IO[bytes]]:
+    """The file, open for reading; UnusableMedia where it is not a readable file with something in it."""
+    try:
+        file = open(path, "rb", buffering=0, opener=_without_waiting)  # noqa: SIM115 (closed below)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise UnusableMedia(FailureReason.MISSING, "The file is not there any more.") from error
+    except (OSError, ValueError) as error:
+        raise UnusableMedia(FailureReason.UNREADABLE, f"The file cannot be read: {error}.") from error
+    with file:
+        status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            raise UnusableMedia(FailureReason.UNREADABLE, "This is not a regular file.")
+        if not status.st_size:
+            raise UnusableMedia(FailureReason.EMPTY, "The file is empty.")
+        yield file
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    """Opens also what would wait for a writer, such as a named pipe."""
+    return os.open(path, flags | os.O_NONBLOCK)
+
+
+def _keys_beyond(packets: Packets, end_s: float) -> npt.NDArray[np.bool_]:
+    """Marks the first keyframes after the chunk."""
+    beyond = packets.keys & (packets.times_s >= end_s)
+    return beyond & (np.cumsum(beyond) <= _KEYS_BEYOND)
+
+
+def _nothing_decodes() -> UnusableMedia:
+    return UnusableMedia(FailureReason.NO_DECODABLE_FRAME, "No picture in this file can be decoded: it is damaged.")

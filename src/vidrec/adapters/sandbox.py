@@ -1,0 +1,194 @@
+"""Programs that read untrusted bytes, in a child process that can do little else.
+
+What holds on Linux, for the life of the child: limits on memory, CPU time and open files, no file written, no core dump
+(rlimits); no new privileges; it is killed when this process dies, however that happens (PR_SET_PDEATHSIG); an empty
+environment, so no credentials; its own session. It has a network namespace of its own, with no way out, where the kernel
+lets an unprivileged process make one; a container runtime may forbid that, and then the program's own whitelist of
+protocols and the cluster's network policy are what keeps it off the network.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import IO
+
+from vidrec.domain.errors import Unavailable
+
+_LAUNCHER = Path(__file__).with_name("confine.py")
+_COULD_NOT_START = 126
+_PIPE_BYTES = 1 << 20
+_READ_BYTES = 1 << 20
+_STDERR_BYTES = 1 << 16
+_OPEN_FILES = 64
+
+# A child's death signal is tied to the thread that made it, so one thread that never ends makes them all.
+_spawner = ThreadPoolExecutor(1, thread_name_prefix="spawn")
+
+
+def _renew_spawner() -> None:
+    global _spawner
+    _spawner = ThreadPoolExecutor(1, thread_name_prefix="spawn")
+
+
+os.register_at_fork(after_in_child=_renew_spawner)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What a child may use at most."""
+
+    wall_s: float
+    """Seconds that are spent waiting for it; pauses of the reader do not count."""
+    cpu_s: float
+    memory_bytes: int
+    """Address space."""
+
+
+class LimitExceeded(Exception):
+    """The child was ended because it went over a limit."""
+
+
+class ConfinedProcess:
+    """A running program. `stdin` is an open file that it reads; its stdout and, where `extra` names one, a second pipe are
+    read through `chunks`. Leaving the context kills it and reaps it."""
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        *,
+        stdin: IO[bytes],
+        limits: Limits,
+        extra: tuple[int, int] | None = None,
+    ) -> None:
+        """`extra` is a pipe (read end, write end): the child inherits the write end under the same number; both ends
+        are closed here. Unavailable where no process can be started."""
+        self._limits = limits
+        self._waited_s = 0.0
+        self._stderr = bytearray()
+        self._selector = selectors.DefaultSelector()
+        passed = (extra[1],) if extra else ()
+        try:
+            self._process: subprocess.Popen[bytes] = _spawner.submit(_start, command, stdin, limits, passed).result()
+        except OSError as error:
+            if extra:
+                os.close(extra[0])
+            raise Unavailable(f"no process for decoding can be started: {error.strerror}") from error
+        finally:
+            if extra:
+                os.close(extra[1])
+        assert self._process.stdout is not None
+        assert self._process.stderr is not None
+        self._files: Mapping[int, str] = {
+            self._process.stdout.fileno(): "stdout",
+            self._process.stderr.fileno(): "stderr",
+            **({extra[0]: "extra"} if extra else {}),
+        }
+        self._extra = extra[0] if extra else None
+        for fd in self._files:
+            os.set_blocking(fd, False)
+            self._selector.register(fd, selectors.EVENT_READ)
+        with contextlib.suppress(OSError):
+            fcntl.fcntl(self._process.stdout, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+
+    def chunks(self) -> Iterator[tuple[str, bytes]]:
+        """Output as it comes, (`stdout` or `extra`, bytes), until the child has closed both and ended. LimitExceeded
+        where it took too long, used too much or was killed; Unavailable where the program could not be started."""
+        while self._selector.get_map():
+            for key, _ in self._wait():
+                data = os.read(key.fd, _READ_BYTES)
+                if not data:
+                    self._selector.unregister(key.fd)
+                elif self._files[key.fd] == "stderr":
+                    self._stderr += data
+                    del self._stderr[:-_STDERR_BYTES]
+                else:
+                    yield self._files[key.fd], data
+        try:
+            self._process.wait(max(1.0, self._limits.wall_s - self._waited_s))
+        except subprocess.TimeoutExpired as error:
+            raise LimitExceeded from error
+        self._check_end()
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def failed(self) -> bool:
+        """Whether it ended with another status than 0."""
+        return bool(self._process.poll())
+
+    @property
+    def messages(self) -> str:
+        """The last of what it wrote on stderr."""
+        return self._stderr.decode("utf-8", "replace")
+
+    def close(self) -> None:
+        """Kills it where it still runs, reaps it and closes the pipes; may be called again."""
+        if self._process.poll() is None:
+            self._process.kill()
+        self._process.wait()
+        self._selector.close()
+        for file in (self._process.stdout, self._process.stderr):
+            if file is not None:
+                file.close()
+        if self._extra is not None:
+            os.close(self._extra)
+            self._extra = None
+
+    def __enter__(self) -> ConfinedProcess:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _wait(self) -> list[tuple[selectors.SelectorKey, int]]:
+        began = time.monotonic()
+        ready = self._selector.select(max(0.0, self._limits.wall_s - self._waited_s))
+        self._waited_s += time.monotonic() - began
+        if not ready and self._waited_s >= self._limits.wall_s:
+            raise LimitExceeded
+        return ready
+
+    def _check_end(self) -> None:
+        if self._process.returncode in (-signal.SIGKILL, -signal.SIGXCPU):
+            raise LimitExceeded
+        if self._process.returncode == _COULD_NOT_START:
+            raise Unavailable(self.messages.strip() or "the decoder cannot be started")
+
+
+def _start(
+    command: Sequence[str], stdin: IO[bytes], limits: Limits, passed: tuple[int, ...]
+) -> subprocess.Popen[bytes]:
+    rights = {
+        "parent": os.getpid(),
+        "memory_bytes": limits.memory_bytes,
+        "cpu_s": max(1, round(limits.cpu_s)),
+        "files": _OPEN_FILES,
+    }
+    return subprocess.Popen(
+        [sys.executable, "-I", "-S", str(_LAUNCHER), json.dumps(rights), *command],
+        stdin=stdin,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={"PATH": "/usr/bin:/bin", "LC_ALL": "C", "MALLOC_ARENA_MAX": "2"},
+        cwd="/",
+        pass_fds=passed,
+        start_new_session=True,
+        bufsize=0,
+    )
