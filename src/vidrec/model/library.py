@@ -1,0 +1,115 @@
+"""The folder of models: one folder a model version, written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Literal
+
+import onnx
+
+from vidrec.domain import sampling, segmentation
+from vidrec.domain.errors import InvalidModel
+from vidrec.model.graph import MEAN, STD
+from vidrec.model.manifest import (
+    MANIFEST_FILE,
+    ONNX_FILE,
+    Manifest,
+    canonical_vectors,
+    load_model_dir,
+    model_version,
+    sha256_of,
+)
+
+INPUT_CONTRACT = "uint8 RGB frames (n, 224, 224, 3)"
+PREPROCESSING = (
+    f"inside the graph: x / 255, minus mean {tuple(map(float, MEAN))}, over standard deviation {tuple(map(float, STD))}"
+)
+LEAST_COSINE = {"fp32": 0.9999, "fp16": 0.999, "int8": 0.97, "unknown": 0.99}
+"""Two CPUs may round int8 differently by a step; fp32 differs in the last digits only."""
+
+
+def store_model(
+    model: onnx.ModelProto,
+    models_dir: Path,
+    *,
+    name: str,
+    architecture: str,
+    weights: str,
+    weights_sha256: str,
+    trained: bool,
+    precision: Literal["fp32", "fp16", "int8", "unknown"],
+    preprocessing: str = PREPROCESSING,
+    licence: str,
+) -> Path:
+    """Writes graph and manifest to `<models_dir>/<version>` and answers that folder; the same graph twice is the same
+    folder. Nothing is left behind where it fails."""
+    models_dir.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".new-", dir=models_dir) as scratch:
+        folder = Path(scratch) / "model"
+        folder.mkdir()
+        graph = folder / ONNX_FILE
+        onnx.save(model, graph)
+        digest = sha256_of(graph)
+        canonical = canonical_vectors(graph, least_cosine=LEAST_COSINE[precision])
+        manifest = Manifest(
+            version=model_version(digest),
+            name=name,
+            architecture=architecture,
+            weights=weights,
+            weights_sha256=weights_sha256,
+            trained=trained,
+            precision=precision,
+            dimension=len(canonical.embeddings[0]),
+            input=INPUT_CONTRACT,
+            preprocessing=preprocessing,
+            onnx_sha256=digest,
+            sampling=sampling.REVISION,
+            segmentation=segmentation.REVISION,
+            licence=licence,
+            tools=_tools(),
+            canonical=canonical,
+        )
+        (folder / MANIFEST_FILE).write_text(manifest.model_dump_json(indent=1))
+        target = models_dir / manifest.version
+        if not target.exists():
+            os.replace(folder, target)
+        elif not _is_whole(target):
+            shutil.rmtree(target)
+            os.replace(folder, target)
+    return target
+
+
+def stored_models(models_dir: Path) -> Mapping[Path, Manifest]:
+    """Every whole model of this release, by folder; others are passed over."""
+    found = {}
+    for path in sorted(models_dir.glob(f"*/{MANIFEST_FILE}")):
+        try:
+            found[path.parent] = load_model_dir(path.parent)
+        except InvalidModel:
+            continue
+    return found
+
+
+def _is_whole(folder: Path) -> bool:
+    try:
+        load_model_dir(folder)
+    except InvalidModel:
+        return False
+    return True
+
+
+def _tools() -> dict[str, str]:
+    from importlib.metadata import PackageNotFoundError
+
+    found = {}
+    for package in ("vidrec", "onnx", "onnxruntime", "onnxruntime-gpu", "numpy", "torch", "torchvision"):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
