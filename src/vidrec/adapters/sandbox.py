@@ -1,10 +1,10 @@
 """Programs that read untrusted bytes, in a child process that can do little else.
 
-What holds on Linux, for the life of the child: limits on memory, CPU time and open files, no file written, no core dump
-(rlimits); no new privileges; it is killed when this process dies, however that happens (PR_SET_PDEATHSIG); an empty
-environment, so no credentials; its own session. It has a network namespace of its own, with no way out, where the kernel
-lets an unprivileged process make one; a container runtime may forbid that, and then the program's own whitelist of
-protocols and the cluster's network policy are what keeps it off the network.
+What holds on Linux, for the life of the child: limits on memory, CPU time and open files, no file written, no core
+dump (rlimits); no new privileges; it is killed when this process dies, however that happens (PR_SET_PDEATHSIG); an
+empty environment, so no credentials; its own session. It has a network namespace of its own, with no way out, where the
+kernel lets an unprivileged process make one; a container runtime may forbid that, and then the program's own whitelist
+of protocols and the cluster's network policy are what keeps it off the network.
 """
 
 from __future__ import annotations
@@ -62,8 +62,8 @@ class LimitExceeded(Exception):
 
 
 class ConfinedProcess:
-    """A running program. `stdin` is an open file that it reads; its stdout and, where `extra` names one, a second pipe are
-    read through `chunks`. Leaving the context kills it and reaps it."""
+    """A running program. `stdin` is an open file that it reads; its stdout and, where `extra` names one, a second pipe
+    are read through `chunks`. Leaving the context kills it and reaps it."""
 
     def __init__(
         self,

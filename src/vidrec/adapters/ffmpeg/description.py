@@ -55,7 +55,7 @@ def _size(stream: str, messages: str, max_pixels: int) -> tuple[int, int]:
     if width * height > max_pixels or _TOO_MANY_PIXELS.search(messages):
         raise UnusableMedia(
             FailureReason.TOO_LARGE,
-            f"The picture is larger than the {max_pixels / 1e6:.0f} megapixels that are allowed.",
+            f"The picture is larger than the {max_pixels / 1e6:.1f} megapixels allowed here.",
         )
     if not width or not height:
         raise UnusableMedia(FailureReason.NO_DECODABLE_FRAME, "There is no picture in the video stream of this file.")

@@ -14,8 +14,8 @@ _NO_PTS = -(1 << 63)
 _KEY = 1
 _DISCARD = 4
 _TRUSTED_IF_ALL_KEYS = frozenset(
-    "av1 cfhd dnxhd dvvideo ffv1 ffvhuff h264 hevc huffyuv jpeg2000 magicyuv mjpeg mpeg1video mpeg2video mpeg4 png "
-    "prores rawvideo utvideo v210 vp8 vp9".split()
+    {"av1", "h264", "hevc", "mpeg1video", "mpeg2video", "mpeg4", "vp8", "vp9"}
+    | {"cfhd", "dnxhd", "dvvideo", "ffv1", "ffvhuff", "huffyuv", "jpeg2000", "mjpeg", "png", "prores", "rawvideo"}
 )
 """Some containers call every packet a keyframe where they do not know; these codecs can really be like that."""
 

@@ -1,8 +1,8 @@
 """FrameSource on ffmpeg.
 
-Probing lists the last packets of the video. Sampling lists the packets of ten minutes, which costs little, plans which of
-them must be decoded, and lets a second ffmpeg decode those alone: everything else is dropped before the decoder, whatever
-the codec.
+Probing lists the last packets of the video. Sampling lists the packets of ten minutes, which costs little, plans which
+of them must be decoded, and lets a second ffmpeg decode those alone: everything else is dropped before the decoder,
+whatever the codec.
 """
 
 from __future__ import annotations
@@ -130,12 +130,16 @@ class FfmpegFrameSource:
         try:
             with ConfinedProcess(command, stdin=file, limits=self._limits, extra=extra) as process:
                 yield process
-                if process.failed and _OUT_OF_MEMORY in process.messages:
-                    raise LimitExceeded
+                _refuse_lack_of_memory(process)
         except LimitExceeded as error:
             raise UnusableMedia(
                 FailureReason.DECODE_LIMIT, "Decoding this file takes more time or memory than is allowed."
             ) from error
+
+
+def _refuse_lack_of_memory(process: ConfinedProcess) -> None:
+    if process.failed and _OUT_OF_MEMORY in process.messages:
+        raise LimitExceeded
 
 
 @contextlib.contextmanager
