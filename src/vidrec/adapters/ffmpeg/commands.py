@@ -58,7 +58,7 @@ def list_packets(seek: Seek, *, max_pixels: int) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Canvas:
-    """One RGB image that holds a sampled frame twice: above the square for the encoder, below the picture for people."""
+    """One RGB image that holds a sampled frame twice: the square for the encoder, below it the picture for people."""
 
     display_width: int
     display_height: int
@@ -115,25 +115,41 @@ class Canvas:
 
 
 def decode_planned(
-    canvas: Canvas, packets: Packets, plan: Plan, seek: Seek, *, times_fd: int, max_pixels: int
+    canvas: Canvas,
+    packets: Packets,
+    plan: Plan,
+    chunk: TimeRange,
+    duration_s: float,
+    seek: Seek,
+    *,
+    times_fd: int,
+    max_pixels: int,
 ) -> list[str]:
     """Decodes what is planned of the packets that `list_packets` listed with the same `seek`: canvases on stdout, and
     for each one line `time numerator/denominator` on `times_fd`."""
-    wanted = packets.pts[plan.sample]
     source = _input(seek, max_pixels, **{f"bsf:{_VIDEO}": f"noise=drop='not({_kept(plan.decode, packets.keys)})'"})
-    chosen = source[_VIDEO].filter("select", _sum(f"eq(pts,{pts})" for pts in wanted))
-    return _command(_canvases(canvas.drawn_on(chosen), times_fd, count=len(wanted)), "error")
+    if packets.exact:
+        choice, count = _sum(f"eq(pts,{pts})" for pts in packets.pts[plan.sample]), len(plan.sample)
+    else:
+        choice, count = _first_of_each_slot(chunk, duration_s)
+    return _command(_canvases(canvas.drawn_on(source[_VIDEO].filter("select", choice)), times_fd, count=count), "error")
 
 
 def decode_all(
     canvas: Canvas, chunk: TimeRange, duration_s: float, seek: Seek, *, times_fd: int, max_pixels: int
 ) -> list[str]:
     """Decodes everything and keeps the first frame of each slot of the chunk; output as of `decode_planned`."""
+    choice, count = _first_of_each_slot(chunk, duration_s)
+    chosen = _input(seek, max_pixels)[_VIDEO].filter("trim", end=chunk.end_s).filter("select", choice)
+    return _command(_canvases(canvas.drawn_on(chosen), times_fd, count=count), "error")
+
+
+def _first_of_each_slot(chunk: TimeRange, duration_s: float) -> tuple[str, int]:
+    """The choice as an expression, and how many frames that are at most."""
     edges = slots(chunk, duration_s)
-    start, end, slot = chunk.start_s, chunk.end_s, edges[1] - edges[0]
-    first = f"isnan(prev_selected_t)+gt(floor((t-{start})/{slot}),floor((prev_selected_t-{start})/{slot}))"
-    chosen = _input(seek, max_pixels)[_VIDEO].filter("trim", end=end).filter("select", f"gte(t,{start})*({first})")
-    return _command(_canvases(canvas.drawn_on(chosen), times_fd, count=len(edges) - 1), "error")
+    slot, before = (f"floor(({t}-{chunk.start_s})/{edges[1] - edges[0]})" for t in ("t", "prev_selected_t"))
+    inside = f"gte(t,{chunk.start_s})*lt(t,{chunk.end_s})"
+    return f"{inside}*(isnan(prev_selected_t)+gt({slot},{before}))", len(edges) - 1
 
 
 def _input(seek: Seek, max_pixels: int, **options: Any) -> Any:

@@ -11,7 +11,7 @@ _INPUT = re.compile(r"^Input #0, (\S+), from ", re.M)
 _STREAM = re.compile(r"^  Stream #0:\d+\S*: (Video|Audio): (\w+)(.*)$", re.M)
 _SIZE = re.compile(r", (\d{1,6})x(\d{1,6})(?=[ ,]|$)")
 _PIXEL_ASPECT = re.compile(r"\[SAR (\d+):(\d+) DAR")
-_ROTATION = re.compile(r"^\s+displaymatrix: rotation of (-?\d+(?:\.\d+)?) degrees", re.M)
+_ROTATION = re.compile(r"^\s+display ?matrix: rotation of (-?\d+(?:\.\d+)?) degrees", re.M | re.I)
 _DURATION = re.compile(r"^  Duration: (\d+):(\d\d):(\d\d(?:\.\d+)?)", re.M)
 _BRAND = re.compile(r"^    major_brand     : (.*)$", re.M)
 _TOO_MANY_PIXELS = re.compile(r"Picture size \S+ exceeds|Picture size \d+x\d+ is invalid")
@@ -20,7 +20,7 @@ _WEBM_AUDIO = frozenset({"opus", "vorbis", None})
 _NOT_A_VIDEO = "This is not a video file of a supported format (MP4, MOV, WebM, MKV, AVI, OGV, FLV, WMV, MPEG or GIF)."
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Description:
     """A file's container and first video stream."""
 
@@ -30,6 +30,8 @@ class Description:
     width: int
     height: int
     """As shown: with the pixels' aspect and the rotation applied."""
+    duration_s: float
+    """As the container has it; 0.0 where it does not say."""
 
 
 def describe(messages: str, *, max_pixels: int) -> Description:
@@ -46,7 +48,14 @@ def describe(messages: str, *, max_pixels: int) -> Description:
     if _rotated(text):
         width, height = height, width
     audio = next((s[1] for s in streams if s[0] == "Audio"), None)
-    return Description(_container_name(container[1], text, video[1], audio), video[1], audio, width, height)
+    return Description(
+        container=_container_name(container[1], text, video[1], audio),
+        video_codec=video[1],
+        audio_codec=audio,
+        width=width,
+        height=height,
+        duration_s=_duration_s(text),
+    )
 
 
 def _size(stream: str, messages: str, max_pixels: int) -> tuple[int, int]:
@@ -63,6 +72,11 @@ def _size(stream: str, messages: str, max_pixels: int) -> tuple[int, int]:
     if aspect and int(aspect[1]) and int(aspect[2]):
         width = max(1, round(width * int(aspect[1]) / int(aspect[2])))
     return width, height
+
+
+def _duration_s(text: str) -> float:
+    duration = _DURATION.search(text)
+    return int(duration[1]) * 3600 + int(duration[2]) * 60 + float(duration[3]) if duration else 0.0
 
 
 def _rotated(text: str) -> bool:

@@ -33,6 +33,8 @@ class Packets:
     end_s: float
     """When the last of them ends; 0.0 where there is none."""
     time_base: Fraction
+    exact: bool
+    """Whether every packet has a presentation time, so that its frame is known by it."""
 
     def __len__(self) -> int:
         return len(self.pts)
@@ -49,6 +51,7 @@ class PacketListParser:
         self._rows: list[tuple[int, int, int]] = []
         self._time_base = Fraction(1)
         self._codec = ""
+        self._exact = True
 
     def feed(self, data: bytes) -> None:
         """Parses the lines that are complete."""
@@ -57,9 +60,7 @@ class PacketListParser:
             if line[:1] == b"#":
                 self._header(line.decode("ascii", "replace"))
             elif line:
-                self._rows.append(row := _row(line))
-                if row[2] & _KEY and row[0] * self._time_base >= self._until_s:
-                    self.keys_beyond += 1
+                self._row(line)
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -80,7 +81,19 @@ class PacketListParser:
             keys=keys,
             end_s=max(0.0, float(ends.max())) if len(ends) else 0.0,
             time_base=self._time_base,
+            exact=self._exact,
         )
+
+    def _row(self, line: bytes) -> None:
+        """Takes `stream, dts, pts, duration, size, checksum[, F=flags][, side data]`."""
+        fields = line.split(b",", 7)
+        time, duration = int(fields[2]), int(fields[3])
+        if time == _NO_PTS:
+            time, self._exact = int(fields[1]), False
+        flags = int(fields[6][3:], 16) if len(fields) > 6 and fields[6].startswith(b" F=") else _KEY
+        self._rows.append((time, duration, flags))
+        if flags & _KEY and time * self._time_base >= self._until_s:
+            self.keys_beyond += 1
 
     def _header(self, line: str) -> None:
         name, _, value = line.partition(": ")
@@ -88,14 +101,6 @@ class PacketListParser:
             self._time_base = Fraction(value)
         elif name == "#codec_id 0":
             self._codec = value.strip()
-
-
-def _row(line: bytes) -> tuple[int, int, int]:
-    """(time, duration, flags) of `stream, dts, pts, duration, size, checksum[, F=flags][, side data]`."""
-    fields = line.split(b",", 7)
-    dts, pts, duration = int(fields[1]), int(fields[2]), int(fields[3])
-    flags = int(fields[6][3:], 16) if len(fields) > 6 and fields[6].startswith(b" F=") else _KEY
-    return (dts if pts == _NO_PTS else pts), duration, flags
 
 
 def runs(mask: npt.NDArray[np.bool_]) -> Iterator[tuple[int, int]]:

@@ -60,7 +60,7 @@ class FfmpegFrameSource:
             audio_codec=description.audio_codec,
             width=description.width,
             height=description.height,
-            duration_s=packets.end_s or _STILL_S,
+            duration_s=packets.end_s or description.duration_s or _STILL_S,
         )
 
     def sample(self, path: Path, info: MediaInfo, within: TimeRange, *, batch: int) -> Iterator[SampledFrames]:
@@ -85,7 +85,9 @@ class FfmpegFrameSource:
             file,
             canvas,
             batch,
-            lambda fd: commands.decode_planned(canvas, packets, chosen, seek, times_fd=fd, max_pixels=self._max_pixels),
+            lambda fd: commands.decode_planned(
+                canvas, packets, chosen, chunk, info.duration_s, seek, times_fd=fd, max_pixels=self._max_pixels
+            ),
         )
         first = next(planned, None)
         if first is not None and 2 * len(first.times_s) >= min(batch, len(chosen.sample)):
