@@ -36,6 +36,8 @@ def reach_s(duration_s: float) -> float:
 
 def interval_s(duration_s: float) -> float:
     """Length of the slots of which each gets a frame where that costs no decoding, in seconds."""
+    if duration_s <= 0:
+        return MAX_INTERVAL_S
     wanted = min(MAX_INTERVAL_S, max(MIN_INTERVAL_S, duration_s / (2 * MIN_SAMPLES)))
     return min(wanted, 2 * reach_s(duration_s))
 
