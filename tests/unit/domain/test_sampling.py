@@ -86,7 +86,7 @@ def test_keyframes_just_too_far_apart_cost_a_little_more() -> None:
 
 
 def test_a_single_keyframe_is_decoded_from_there_on() -> None:
-    times, chosen = planned(20.0, gop=100_000)
+    _, chosen = planned(20.0, gop=100_000)
     assert chosen.decode[: chosen.sample.max() + 1].all()
     assert len(chosen.sample) >= 12, "frames that are decoded anyway are sampled too"
 
