@@ -1,0 +1,102 @@
+"""`bentoml serve bento.encoder:Encoder`: frames in, embeddings out.
+
+BentoML gives the process, readiness, packaging and images; frames come in over the raw-bytes routes of `bento.routes`
+and are batched by `bento.batcher` (docs/adr/0003 says why not by BentoML's own)."""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import os
+import signal
+import sys
+from types import FrameType
+from typing import Any
+
+import bentoml
+
+from bento import metrics
+from bento.batcher import MAX_BATCH, Batcher
+from bento.routes import MAX_FRAMES, EncoderRoutes
+from bento.settings import load_encoder_settings
+from vidrec.adapters.onnx_encoder import OnnxEncoder
+from vidrec.domain.errors import VidrecError
+from vidrec.model.manifest import ONNX_FILE, load_model_dir
+
+log = logging.getLogger("bentoml.vidrec")
+
+routes = EncoderRoutes()
+
+
+@bentoml.service(
+    name="encoder",
+    workers=1,  # one model in memory, one queue; more processes are more replicas
+    traffic={"timeout": 60},
+    metrics={"enabled": False},  # ours are at /metrics; BentoML's count requests, not frames
+    logging={"access": {"enabled": False}},
+)
+@bentoml.asgi_app(routes, path="/")
+class Encoder:
+    """One model in one process. Ready once the model has run every batch size."""
+
+    def __init__(self) -> None:
+        _die_with_parent()
+        try:
+            settings = load_encoder_settings()
+            manifest = load_model_dir(settings.model)
+            encoder = OnnxEncoder(
+                settings.model / ONNX_FILE,
+                dimension=manifest.dimension,
+                provider=settings.provider,
+                threads=settings.threads or None,
+                gpu_mem_limit=settings.gpu_mem_limit_mb << 20 if settings.provider == "cuda" else None,
+            )
+        except VidrecError as error:
+            # BentoML restarts a worker that dies and would print a traceback each time: say it once and end them all.
+            sys.stderr.write(f"error: {error}\n")
+            sys.stderr.flush()
+            os.kill(os.getppid(), signal.SIGTERM)
+            os._exit(2)
+        encoder.warm_up()
+        self._batcher = Batcher(encoder.run, max_waiting=settings.queue)
+        routes.open(
+            self._batcher,
+            {
+                "model_version": manifest.version,
+                "dimension": manifest.dimension,
+                "name": manifest.name,
+                "trained": manifest.trained,
+                "provider": encoder.provider,
+                "max_frames": MAX_FRAMES,
+                "max_batch": MAX_BATCH,
+            },
+        )
+        metrics.INFO.labels(manifest.version, encoder.provider).set(1)
+        _refuse_new_work_on(signal.SIGTERM)
+        log.info("serving %s (%s) on %s", manifest.version, manifest.name, encoder.provider)
+
+    async def __is_ready__(self) -> bool:
+        return routes.ready
+
+    @bentoml.on_shutdown  # type: ignore[untyped-decorator]
+    def drain(self) -> None:
+        """Encodes what was accepted; uvicorn waits for the answers to be sent."""
+        self._batcher.close()
+
+
+def _die_with_parent() -> None:
+    """A killed supervisor leaves no worker behind (prctl(2), PR_SET_PDEATHSIG)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGTERM)
+
+
+def _refuse_new_work_on(number: signal.Signals) -> None:
+    """Readiness turns at the signal, not at the end of the drain: chained before uvicorn's own handler."""
+    before: Any = signal.getsignal(number)
+
+    def handle(received: int, frame: FrameType | None) -> None:
+        routes.draining = True
+        if callable(before):
+            before(received, frame)
+
+    signal.signal(number, handle)

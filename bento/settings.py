@@ -1,0 +1,42 @@
+"""Settings of the encoder service. Every one is an environment variable `VIDREC_ENCODER_<NAME>`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from vidrec.domain.errors import InvalidInput
+
+ENV_PREFIX = "VIDREC_ENCODER_"
+_OF_CALLERS = frozenset({"VIDREC_ENCODER_URLS", "VIDREC_ENCODER_TIMEOUT_S"})
+"""Settings of those who call the encoder, in `vidrec.settings`."""
+
+
+class EncoderSettings(BaseSettings):
+    """Frozen; read once when the service starts."""
+
+    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, frozen=True, extra="forbid")
+
+    model: Path = Field(description="Folder of the model: model.onnx and manifest.json.")
+    provider: Literal["cpu", "cuda"] = Field(default="cpu", description="`cuda` refuses to start without a GPU.")
+    threads: int = Field(default=0, ge=0, description="Threads of one inference on the CPU; 0: all usable processors.")
+    queue: int = Field(default=256, ge=64, description="Frames that may wait; more are refused with 429.")
+    gpu_mem_limit_mb: int = Field(default=4096, ge=256, description="Limit of the CUDA memory arena.")
+
+
+def load_encoder_settings() -> EncoderSettings:
+    """From the environment; InvalidInput names the variable that is wrong."""
+    known = {f"{ENV_PREFIX}{name.upper()}" for name in EncoderSettings.model_fields} | _OF_CALLERS
+    for name in sorted(os.environ):
+        if name.startswith(ENV_PREFIX) and name not in known:
+            raise InvalidInput(f"{name} is not a setting of the encoder; known: {', '.join(sorted(known))}", field=name)
+    try:
+        return EncoderSettings()  # type: ignore[call-arg]  # `model` comes from the environment
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ENV_PREFIX + "_".join(str(part) for part in first["loc"][:1]).upper()
+        raise InvalidInput(f"{name}: {first['msg']}", field=name) from None
