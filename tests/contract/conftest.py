@@ -25,4 +25,4 @@ def milvus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     except ServerFailed as error:
         pytest.skip(f"milvus 2.3.5 does not start here: {error}")
     yield server
-    server.stop()
+    server.kill()

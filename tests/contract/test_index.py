@@ -1,7 +1,7 @@
 """What every vector index does: the fake, Milvus Lite's server, and a Milvus server of the oldest supported version.
 
-A server's collections are shared by the tests of this file, so each test looks at its own videos alone. Reads of a Milvus
-server may be a moment stale: what is expected is waited for."""
+A server's collections are shared by the tests of this file, so each test looks at its own videos alone. Reads of a
+Milvus server may be a moment stale: what is expected is waited for."""
 
 from __future__ import annotations
 
@@ -58,6 +58,11 @@ class Library:
         self.index.upsert(self.model, new, segments(new.video_id, count, seed=seed))
         return new
 
+    def put_all(self, videos: Sequence[VideoVector], count: int = 1) -> list[str]:
+        """Their ids, in order. Several at a time, since a Milvus server takes its time for each."""
+        with ThreadPoolExecutor(8) as pool:
+            return [new.video_id for new in pool.map(lambda new: self.put(new, count), videos)]
+
     def search(self, queries: Embeddings, *, limit: int = 1000, category: str | None = None) -> list[list[Hit]]:
         found = self.index.search(self.model, queries, limit=limit, category=category)
         return [[hit for hit in hits if hit.video_id in self.mine] for hits in found]
@@ -111,17 +116,17 @@ def test_create_and_drop_can_be_repeated(library: Library) -> None:
 
 def test_a_video_is_its_own_nearest_neighbour(library: Library) -> None:
     embeddings = vectors(1, 20)
-    videos = [library.put(video(e)) for e in embeddings]
+    ids = library.put_all([video(e) for e in embeddings])
     expect(lambda: len(library.ids(embeddings[0])), 20)
-    for query, itself in zip(embeddings, videos, strict=True):
-        hit = library.search(query[None])[0][0]
-        assert hit.video_id == itself.video_id
+    for hits, itself in zip(library.search(embeddings), ids, strict=True):
+        hit = hits[0]
+        assert hit.video_id == itself
         assert hit.score == pytest.approx(1.0, abs=1e-5)
 
 
 def test_neighbours_come_nearest_first_with_cosine_and_embedding(library: Library) -> None:
     embeddings = vectors(2, 30)
-    ids = [library.put(video(e)).video_id for e in embeddings]
+    ids = library.put_all([video(e) for e in embeddings])
     query = vectors(3, 1)
     expect(lambda: len(library.ids(query[0])), 30)
     hits = library.search(query)[0]
@@ -134,8 +139,7 @@ def test_neighbours_come_nearest_first_with_cosine_and_embedding(library: Librar
 
 
 def test_several_queries_answer_as_each_alone(library: Library) -> None:
-    for embedding in vectors(4, 12):
-        library.put(video(embedding))
+    library.put_all([video(e) for e in vectors(4, 12)])
     queries = vectors(5, 7)
     expect(lambda: len(library.ids(queries[0])), 12)
     together = library.search(queries)
@@ -148,20 +152,21 @@ def test_no_queries_answer_nothing(library: Library) -> None:
 
 
 def test_at_most_limit_neighbours_are_answered(library: Library) -> None:
-    for embedding in vectors(6, 6):
-        library.put(video(embedding))
+    library.put_all([video(e) for e in vectors(6, 6)])
     expect(lambda: len(library.ids(vectors(6, 1)[0])), 6)
     found = library.index.search(library.model, vectors(7, 2), limit=4)
     assert [len(hits) for hits in found] == [4, 4]
 
 
-NASTY = ["plain", 'quo"ted', "apo'strophe", "back\\slash", 'back\\"both', "line\nbreak\ttab\r", "ünï 漢字 🎬", "%", " lead",
-         '" or id != "', "{x}", "$", "\x01control", "a" * 200]  # fmt: skip
+NASTY = [
+    *("plain", 'quo"ted', "apo'strophe", "back\\slash", 'back\\"both', "line\nbreak\ttab\r", "ünï 漢字 🎬", "%"),
+    *(" lead", '" or id != "', "{x}", "$", "\x01control", "a" * 200),
+]
 
 
 def test_categories_are_matched_exactly_whatever_they_hold(library: Library) -> None:
     embedding = vectors(8, 1)[0]
-    by_category = {c: library.put(video(embedding, category=c)).video_id for c in NASTY}
+    by_category = dict(zip(NASTY, library.put_all([video(embedding, category=c) for c in NASTY]), strict=True))
     none = library.put(video(embedding)).video_id
     expect(lambda: sorted(library.ids(embedding)), sorted([*by_category.values(), none]))
     for category, video_id in by_category.items():
@@ -202,7 +207,7 @@ def test_upsert_replaces_all_that_is_held_of_a_video(library: Library) -> None:
     np.testing.assert_allclose([s.embedding for s in found], vectors(2, 4), atol=1e-6)
 
 
-@pytest.mark.parametrize(("before", "after"), [(5, 2), (2, 5), (700, 1), (3, 0)])
+@pytest.mark.parametrize(("before", "after"), [(5, 2), (2, 5), (700, 0)])
 def test_segments_beyond_the_new_count_are_gone(library: Library, before: int, after: int) -> None:
     embedding = vectors(11, 1)[0]
     kept = library.put(video(embedding), 2)
@@ -257,8 +262,7 @@ def test_videos_answers_those_that_exist(library: Library) -> None:
 
 def test_count_counts_both(library: Library) -> None:
     videos, parts = library.index.count(library.model)
-    for embedding in vectors(16, 3):
-        library.put(video(embedding), 4)
+    library.put_all([video(e) for e in vectors(16, 3)], 4)
     assert library.index.count(library.model) == (videos + 3, parts + 12)
     library.index.flush(library.model)
     assert library.index.count(library.model) == (videos + 3, parts + 12)
@@ -269,7 +273,7 @@ def test_threads_share_one_index(library: Library) -> None:
 
     def work(seed: int) -> list[str]:
         mine = []
-        for embedding in vectors(100 + seed, 4):
+        for embedding in vectors(100 + seed, 3):
             new = library.put(video(embedding), 3)
             mine.append(new.video_id)
             library.index.flush(library.model)
