@@ -8,17 +8,37 @@ Exits with 126 and one line on stderr where the program cannot be started or a l
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import errno
 import json
 import os
+import platform
 import resource
 import signal
+import struct
 import sys
 
 _PR_SET_PDEATHSIG = 1
+_PR_SET_SECCOMP = 22
 _PR_SET_NO_NEW_PRIVS = 38
 _CLONE_NEWUSER = 0x10000000
 _CLONE_NEWNET = 0x40000000
+
+_LANDLOCK_CREATE_RULESET, _LANDLOCK_ADD_RULE, _LANDLOCK_RESTRICT_SELF = 444, 445, 446
+_LANDLOCK_ALL = (1 << 13) - 1
+_LANDLOCK_EXECUTE, _LANDLOCK_READ_FILE, _LANDLOCK_READ_DIR = 1 << 0, 1 << 2, 1 << 3
+_LIBRARIES = ("/lib", "/lib64", "/usr", "/nix/store", "/etc/ld.so.cache")
+
+_BPF_LOAD, _BPF_JUMP_IF_EQUAL, _BPF_JUMP_IF_AT_LEAST, _BPF_RETURN = 0x20, 0x15, 0x35, 0x06
+_SECCOMP_KILL, _SECCOMP_ALLOW, _SECCOMP_REFUSE = 0x80000000, 0x7FFF0000, 0x00050000 | errno.EPERM
+_X32 = 0x40000000
+# Per machine: the audit architecture, then the numbers of socket, socketpair, kill, ptrace, process_vm_readv,
+# process_vm_writev, io_uring_setup, pidfd_send_signal and pidfd_getfd.
+_FORBIDDEN_CALLS = {
+    "x86_64": (0xC000003E, (41, 53, 62, 101, 310, 311, 425, 424, 438)),
+    "aarch64": (0xC00000B7, (198, 199, 129, 117, 270, 271, 425, 424, 438)),
+}
 
 
 def _limit(limits: dict[str, int]) -> None:
@@ -30,24 +50,68 @@ def _limit(limits: dict[str, int]) -> None:
         (resource.RLIMIT_AS, limits["memory_bytes"]),
     ):
         hard = resource.getrlimit(kind)[1]
-        value = value if hard == resource.RLIM_INFINITY else min(value, hard)
-        resource.setrlimit(kind, (value, value))
+        allowed = value if hard == resource.RLIM_INFINITY else min(value, hard)
+        resource.setrlimit(kind, (allowed, allowed))
 
 
-def _isolate(parent: int) -> None:
-    libc = ctypes.CDLL(None, use_errno=True)
+def _die_with(libc: ctypes.CDLL, parent: int) -> None:
     libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:
         sys.exit("the parent process is gone")
-    libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+
+
+def _leave_network(libc: ctypes.CDLL) -> None:
+    """Nothing where neither is allowed: `_forbid_calls` is what holds then."""
     if libc.unshare(_CLONE_NEWUSER | _CLONE_NEWNET) != 0:
         libc.unshare(_CLONE_NEWNET)
+
+
+def _hide_files(libc: ctypes.CDLL, program: str) -> None:
+    """From here on only the program and its libraries can be opened. Nothing where the kernel has no Landlock."""
+    attributes = struct.pack("Q", _LANDLOCK_ALL)
+    rules = libc.syscall(_LANDLOCK_CREATE_RULESET, attributes, ctypes.c_size_t(len(attributes)), 0)
+    if rules < 0:
+        return
+    folder = os.path.dirname(os.path.realpath(program))
+    for path in (folder, os.path.join(os.path.dirname(folder), "lib"), *_LIBRARIES):
+        with contextlib.suppress(FileNotFoundError):
+            opened = os.open(path, os.O_PATH | os.O_CLOEXEC)
+            rights = _LANDLOCK_EXECUTE | _LANDLOCK_READ_FILE | (_LANDLOCK_READ_DIR if os.path.isdir(path) else 0)
+            libc.syscall(_LANDLOCK_ADD_RULE, rules, 1, struct.pack("=Qi", rights, opened), 0)
+            os.close(opened)
+    libc.syscall(_LANDLOCK_RESTRICT_SELF, rules, 0)
+    os.close(rules)
+
+
+def _forbid_calls(libc: ctypes.CDLL) -> None:
+    """No socket can be made and no other process touched. Nothing on machines whose call numbers are not known here."""
+    if platform.machine() not in _FORBIDDEN_CALLS:
+        return
+    architecture, calls = _FORBIDDEN_CALLS[platform.machine()]
+    program = [
+        (_BPF_LOAD, 0, 0, 4),
+        (_BPF_JUMP_IF_EQUAL, 1, 0, architecture),
+        (_BPF_RETURN, 0, 0, _SECCOMP_KILL),
+        (_BPF_LOAD, 0, 0, 0),
+        (_BPF_JUMP_IF_AT_LEAST, len(calls) + 1, 0, _X32),
+        *((_BPF_JUMP_IF_EQUAL, len(calls) - i, 0, call) for i, call in enumerate(calls)),
+        (_BPF_RETURN, 0, 0, _SECCOMP_ALLOW),
+        (_BPF_RETURN, 0, 0, _SECCOMP_REFUSE),
+    ]
+    code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *step) for step in program))
+    filters = struct.pack("HP", len(program), ctypes.addressof(code))
+    libc.prctl(_PR_SET_SECCOMP, 2, filters, 0, 0)
 
 
 def _main(limits: dict[str, int], command: list[str]) -> None:
     try:
         if sys.platform == "linux":
-            _isolate(limits["parent"])
+            libc = ctypes.CDLL(None, use_errno=True)
+            _die_with(libc, limits["parent"])
+            libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+            _leave_network(libc)
+            _hide_files(libc, command[0])
+            _forbid_calls(libc)
         _limit(limits)
         os.execv(command[0], command)
     except (OSError, ValueError) as error:

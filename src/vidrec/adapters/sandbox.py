@@ -1,10 +1,15 @@
 """Programs that read untrusted bytes, in a child process that can do little else.
 
-What holds on Linux, for the life of the child: limits on memory, CPU time and open files, no file written, no core
-dump (rlimits); no new privileges; it is killed when this process dies, however that happens (PR_SET_PDEATHSIG); an
-empty environment, so no credentials; its own session. It has a network namespace of its own, with no way out, where the
-kernel lets an unprivileged process make one; a container runtime may forbid that, and then the program's own whitelist
-of protocols and the cluster's network policy are what keeps it off the network.
+On Linux, for the life of the child:
+
+- memory, CPU time and open files are limited, no file is written and no core dumped (rlimits);
+- it is killed when this process dies, however that happens, and it gains no privileges (prctl);
+- its environment is empty, so no credentials are in it, and it opens no files but its program and libraries (Landlock);
+- it can make no socket and touch no other process (seccomp on x86-64 and ARM64), and has a network namespace of its own
+  where the kernel lets it.
+
+Each of the last two lines stands by itself: where a kernel or a container runtime refuses one, the others hold. Where all
+are refused, the program's own whitelist of protocols is what is left. Elsewhere than on Linux only the rlimits hold.
 """
 
 from __future__ import annotations
