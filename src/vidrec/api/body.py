@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastapi import HTTPException, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
-from starlette.datastructures import UploadFile
-from starlette.formparsers import MultiPartException, MultiPartParser
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import MultipartParser, parse_options_header
 
 from vidrec.api.parameters import refusal
+
+if TYPE_CHECKING:
+    from python_multipart.multipart import MultipartCallbacks
 
 _JSON = "application/json"
 _FORM_OVERHEAD = 16 << 10
@@ -49,30 +51,61 @@ async def read_file(request: Request, limit: int) -> bytes:
     """The file `file` of a multipart form, or the body as it is; 413 where it is longer than `limit` bytes."""
     if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
         return await read_body(request, limit)
-    body = await read_body(request, limit + _FORM_OVERHEAD)
-    parser = MultiPartParser(request.headers, _once(body), max_files=1, max_fields=1)
-    parser.spool_max_size = len(body) + 1  # it is in memory already
+    form = await read_body(request, limit + _FORM_OVERHEAD)
+    return _file_of(request.headers["content-type"], form, limit)
+
+
+def _file_of(content_type: str, form: bytes, limit: int) -> bytes:
+    boundary = parse_options_header(content_type)[1].get(b"boundary")
+    if not boundary:
+        raise refusal("body", "file", "the form cannot be read: its Content-Type has no boundary")
+    parts = _Parts()
     try:
-        form = await parser.parse()
-    except (MultiPartException, LookupError, UnicodeError) as error:
+        parser = MultipartParser(boundary, parts.callbacks())
+        parser.write(form)
+        parser.finalize()
+    except FormParserError as error:
         raise refusal("body", "file", f"the form cannot be read: {error}") from error
-    stray = next((name for name in form if name != "file"), None)
-    if stray is not None:
-        raise refusal("body", stray, "the form takes `file` alone")
-    file = form.get("file")
-    if not isinstance(file, UploadFile):
-        raise refusal("body", "file", "the form has no file of this name")
-    try:
-        data = await file.read()
-    finally:
-        await form.close()
-    if len(data) > limit:
+    for name in parts.names:
+        if name != "file":
+            raise refusal("body", name, "the form takes `file` alone")
+    if len(parts.ended) != 1:
+        raise refusal("body", "file", "the form must have one whole file of this name")
+    if len(parts.ended[0]) > limit:
         raise _too_large(limit)
-    return data
+    return parts.ended[0]
 
 
-async def _once(body: bytes) -> AsyncGenerator[bytes, None]:
-    yield body
+class _Parts:
+    """Collects names and contents of a form's parts, in memory: the form is there already."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+        self.ended: list[bytes] = []
+        self._header = self._value = b""
+        self._data = bytearray()
+
+    def callbacks(self) -> MultipartCallbacks:
+        return {
+            "on_part_begin": self._data.clear,
+            "on_header_field": lambda data, start, end: self._add_to_header(data[start:end]),
+            "on_header_value": lambda data, start, end: self._add_to_value(data[start:end]),
+            "on_header_end": self._end_header,
+            "on_part_data": lambda data, start, end: self._data.extend(data[start:end]),
+            "on_part_end": lambda: self.ended.append(bytes(self._data)),
+        }
+
+    def _add_to_header(self, data: bytes) -> None:
+        self._header += data
+
+    def _add_to_value(self, data: bytes) -> None:
+        self._value += data
+
+    def _end_header(self) -> None:
+        if self._header.lower() == b"content-disposition":
+            name = parse_options_header(self._value)[1].get(b"name", b"")
+            self.names.append(name.decode("utf-8", "replace"))
+        self._header = self._value = b""
 
 
 def _too_large(limit: int) -> HTTPException:

@@ -17,7 +17,7 @@ from vidrec.api.openapi import EVENTS_BODY, PICTURE_BODY
 from vidrec.api.parameters import Cursor, StrictRoute, Text, UserId, Uuid, VideoName, VideoReference
 from vidrec.application import recommend as use_case
 from vidrec.application.catalogue import EXTERNAL
-from vidrec.domain.errors import StoreUnavailable
+from vidrec.domain.errors import InvalidInput, StoreUnavailable
 
 log = logging.getLogger(__name__)
 
@@ -93,15 +93,14 @@ async def search_image(context: In, request: Request, n: Count = 20) -> Response
 )
 async def events(context: In, request: Request) -> Response:
     """Tells what users did: one event or an array of up to 1,000, all or nothing."""
-    told = _parsed(await read_json(request, MAX_EVENTS_BYTES))
-    recorded = await run_sync(lambda: context.services.events.record([event.event() for event in told]))
-    return answer(answers.accepted(recorded), 202)
-
-
-def _parsed(body: bytes) -> list[schemas.EventIn]:
+    body = await read_json(request, MAX_EVENTS_BYTES)
+    batch = body.lstrip()[:1] == b"["
     try:
-        if body.lstrip()[:1] == b"[":
-            return _EVENTS.validate_json(body)
-        return [_EVENT.validate_json(body)]
+        told = _EVENTS.validate_json(body) if batch else [_EVENT.validate_json(body)]
+        recorded = await run_sync(lambda: context.services.events.record([event.event() for event in told]))
     except ValidationError as error:
         raise body_refusal(error) from None
+    except InvalidInput as error:
+        error.index = error.index if batch else None
+        raise
+    return answer(answers.accepted(recorded), 202)

@@ -40,6 +40,7 @@ _WORDS = {
     405: "method-not-allowed",
     409: "conflict",
     413: "too-large",
+    414: "address-too-long",
     415: "unsupported-media-type",
     416: "range-not-satisfiable",
     422: "invalid-input",

@@ -94,17 +94,18 @@ def _by(name: str, text: str, label: str, counts: Any) -> Metric:
 class Observed:
     """ASGI middleware: counts and times requests by route template, and turns them away where too many wait."""
 
-    def __init__(self, app: Any, metrics: Metrics, max_waiting: int = MAX_WAITING) -> None:
+    limit = MAX_WAITING
+
+    def __init__(self, app: Any, metrics: Metrics) -> None:
         self._app = app
         self._metrics = metrics
-        self._max_waiting = max_waiting
         self._waiting = 0
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        if self._waiting >= self._max_waiting and scope["path"] not in _NEVER_TURNED_AWAY:
+        if self._waiting >= self.limit and scope["path"] not in _NEVER_TURNED_AWAY:
             self._metrics.requests.labels(scope["method"], "turned away", 503).inc()
             await problem(503, "too many requests are waiting", headers={"Retry-After": "1"})(scope, receive, send)
             return

@@ -66,7 +66,7 @@ class VideoPatch(_Taken):
 
     title: Text | None = None
     category: Text | None = None
-    tags: Annotated[tuple[Text, ...], Field(max_length=100)] | None = None
+    tags: Annotated[list[Text], Field(max_length=100)] | None = None
     available: bool | None = Field(None, description="False: shown to nobody, and kept.")
 
     @field_validator("*", mode="before")
@@ -84,7 +84,8 @@ class VideoPatch(_Taken):
 
     def changes(self) -> VideoChanges:
         """As the use case takes them."""
-        return VideoChanges(**dict(self))
+        tags = None if self.tags is None else tuple(self.tags)
+        return VideoChanges(title=self.title, category=self.category, tags=tags, available=self.available)
 
 
 # --------------------------------------------------------------------------------------------- answered

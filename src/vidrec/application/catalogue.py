@@ -39,7 +39,7 @@ class VideoCatalogue:
         for name, video_id in ids.items():
             if not _UUID.fullmatch(video_id):
                 raise InvalidInput(
-                    f"{_shortened(name)} is not a video id: expected a UUID, or {EXTERNAL} and your own id",
+                    f"{field}: {_shortened(name)} is not a video id: expected a UUID, or {EXTERNAL} and your own id",
                     field=field,
                 )
         external = {name: name.removeprefix(EXTERNAL) for name in names if name.startswith(EXTERNAL)}

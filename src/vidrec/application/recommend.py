@@ -101,8 +101,8 @@ class Recommender:
             if found is None or found.user_id != query.user_id:
                 raise InvalidCursor
             return self._page(found, models.get(found.model_version), cursor.offset, query.n)
-        except StoreUnavailable:
-            log.warning("SQL unavailable: answering from memory", exc_info=True)
+        except StoreUnavailable as error:
+            log.warning("answering from memory: %s", error)
             return self._from_memory(query)
 
     def similar(self, video_id: str, *, n: int, category: str | None = None) -> Sequence[Item]:
@@ -177,8 +177,8 @@ class Recommender:
             try:
                 profile = self._current_profile(query.user_id, model, profile, cutoff)
                 candidates = self._candidates(model, profile, drop, query.category)
-            except IndexUnavailable:
-                log.warning("vector index unavailable: answering a popular list", exc_info=True)
+            except IndexUnavailable as error:
+                log.warning("answering a popular list: %s", error)
                 degraded, profile = True, None
         strategy = "content" if candidates else "popular"
         candidates += self._spotlight.candidates(query.category, drop=drop | {c.video_id for c in candidates})

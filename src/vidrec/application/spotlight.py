@@ -18,6 +18,7 @@ log = logging.getLogger(__name__)
 
 LENGTH = 200
 """Videos held of each kind."""
+_NEVER = float("-inf")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +26,7 @@ class _Lists:
     popular: Sequence[Video] = ()
     fresh: Sequence[Video] = ()
     by_id: Mapping[str, Video] = field(default_factory=dict)
-    read_at: float = float("-inf")
+    read_at: float = _NEVER
 
 
 class Spotlight:
@@ -60,12 +61,12 @@ class Spotlight:
 
     def _current(self) -> _Lists:
         if self._clock() - self._lists.read_at >= self._refresh_s and self._refreshing.acquire(
-            blocking=not self._lists.by_id
+            blocking=self._lists.read_at == _NEVER
         ):
             try:
                 self._lists = self._read()
             except StoreUnavailable:
-                if not self._lists.by_id:
+                if self._lists.read_at == _NEVER:
                     raise
                 log.warning("SQL unavailable: the popular list is %.0f s old", self._clock() - self._lists.read_at)
             finally:

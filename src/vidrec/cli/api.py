@@ -13,7 +13,6 @@ from vidrec.cli.console import log_to_stderr, say
 from vidrec.domain.errors import InvalidInput
 from vidrec.settings import Settings, load_settings
 
-_DRAIN_S = 10
 _BACKLOG = 2048
 
 
@@ -39,9 +38,8 @@ def _listen(settings: Settings) -> socket.socket:
 
 
 def _serve(settings: Settings, listening: socket.socket) -> None:
-    import uvicorn
-
     from vidrec.api.app import create_app
+    from vidrec.api.server import make_server
     from vidrec.bootstrap import open_services
 
     services = open_services(settings)
@@ -52,19 +50,10 @@ def _serve(settings: Settings, listening: socket.socket) -> None:
             max_image_bytes=settings.max_image_bytes,
             popular_refresh_s=settings.popular_refresh_s,
         )
-        config = uvicorn.Config(
-            app,
-            loop="uvloop",
-            http="httptools",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            timeout_graceful_shutdown=_DRAIN_S,
-        )
         name = f"[{settings.host}]" if ":" in settings.host else settings.host
         say(f"vidrec api: http://{name}:{listening.getsockname()[1]}")
         # uvicorn drains, then raises the signal again: asked to end and ended is not a failure.
         signal.signal(signal.SIGTERM, lambda *_: None)
-        uvicorn.Server(config).run(sockets=[listening])
+        make_server(app).run(sockets=[listening])
     finally:
         services.close()
