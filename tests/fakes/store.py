@@ -70,4 +70,4 @@ class FakeStore:
 def _path_of(location: str) -> Path:
     if not location.startswith("file:///"):
         raise InvalidInput(f"{location!r} is not a location", field="location")
-    return Path(unquote(urlsplit(location).path))
+    return Path(unquote(urlsplit(location).path, errors="surrogateescape"))

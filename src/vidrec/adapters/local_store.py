@@ -13,6 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 from vidrec.domain.errors import InvalidInput, NotFound, StoreUnavailable
 
+_ATTEMPTS = 20
 _SCHEME = "media:///"
 _KEY = re.compile(r"[A-Za-z0-9._-]+(?:/[A-Za-z0-9._-]+)*")
 _UNFINISHED = "~"
@@ -29,11 +30,7 @@ class LocalStore:
     def put(self, key: str, data: bytes) -> str:
         path = self._path_of_key(key)
         try:
-            try:
-                _write(path, data)
-            except FileNotFoundError:  # no folder yet, or a delete took it away when it was empty
-                path.parent.mkdir(parents=True, exist_ok=True)
-                _write(path, data)
+            _write_below_new_folders(path, data)
         except OSError as error:
             raise StoreUnavailable(f"{path} cannot be written: {error.strerror}") from error
         return f"{_SCHEME}{key}"
@@ -107,6 +104,16 @@ class LocalStore:
 
 def _climbs(key: str) -> bool:
     return not {".", ".."}.isdisjoint(key.split("/"))
+
+
+def _write_below_new_folders(path: Path, data: bytes) -> None:
+    for attempt in range(_ATTEMPTS):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            return _write(path, data)
+        except FileNotFoundError:  # a delete took the folder away while it was empty
+            if attempt == _ATTEMPTS - 1:
+                raise
 
 
 def _write(path: Path, data: bytes) -> None:
