@@ -95,7 +95,7 @@ class SqlInteractions:
         for event in added:
             if event.type in _COUNTERS:
                 counters[event.video_id][_COUNTERS[event.type]] += 1
-            weight = (event.fraction or 0.5) * 2 if event.type is InteractionType.WATCH else _WEIGHTS.get(event.type, 0)
+            weight = _popularity_weight(event)
             if weight > 0:
                 gains[event.video_id].append(math.log(weight) + _age(event.ts))
         touched = [v for v in counters if v in gains or any(counters[v].values())]
@@ -120,6 +120,12 @@ class SqlInteractions:
 
 def _counter_names() -> set[str]:
     return set(_COUNTERS.values())
+
+
+def _popularity_weight(event: Interaction) -> float:
+    if event.type is InteractionType.WATCH:
+        return 2 * (0.5 if event.fraction is None else event.fraction)
+    return _WEIGHTS.get(event.type, 0.0)
 
 
 def _age(ts: datetime) -> float:
