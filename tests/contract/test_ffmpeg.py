@@ -129,7 +129,7 @@ def test_containers_without_presentation_times_are_sampled_too(folder: Path, gop
 
 
 def test_only_planned_frames_are_decoded(folder: Path) -> None:
-    """Ten minutes of noise with a keyframe every 5 s: cheap only where almost nothing is decoded."""
+    """Ten minutes with a keyframe every 5 s: cheap only where almost nothing is decoded."""
     path = draw(folder / "long.mp4", seconds=600.0, size="320x180", gop=50, fps=10)
     before = os.times()
     _, times, _ = look(path)
@@ -170,7 +170,7 @@ def test_wide_pixels_are_shown_wide(folder: Path) -> None:
 
 @pytest.mark.parametrize("size", ["2x900", "900x2", "16x16"])
 def test_any_shape_of_frame_is_sampled(folder: Path, size: str) -> None:
-    _, times, frames = look(draw(folder / f"{size}.mkv", "-c:v", "ffv1", size=size, seconds=2))
+    _, times, frames = look(draw(folder / f"{size}.mkv", size=size, source="color", seconds=2))
     assert len(times) >= 8
     assert frames.shape[1:] == (224, 224, 3)
 
@@ -225,7 +225,7 @@ def test_what_is_left_of_a_cut_file_is_sampled(folder: Path, name: str) -> None:
     assert times[-1] < info.duration_s
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", range(3))
 def test_damaged_bytes_end_in_frames_or_a_reason(folder: Path, clip: Path, seed: int) -> None:
     random = np.random.default_rng(seed)
     data = bytearray(clip.read_bytes())
@@ -233,16 +233,12 @@ def test_damaged_bytes_end_in_frames_or_a_reason(folder: Path, clip: Path, seed:
         data[at] = random.integers(0, 256)
     path = folder / f"damaged-{seed}.mp4"
     path.write_bytes(data)
+    frames, reason = None, None
     try:
-        _, times, _ = look(path)
+        _, _, frames = look(path)
     except UnusableMedia as error:
-        assert error.reason in (
-            FailureReason.NOT_A_VIDEO,
-            FailureReason.NO_DECODABLE_FRAME,
-            FailureReason.NO_VIDEO_STREAM,
-        )
-    else:
-        assert len(times)
+        reason = error.reason
+    assert frames is not None or reason in REASONS["zero frames"] | REASONS["unprobeable"]
 
 
 @pytest.mark.parametrize(
@@ -277,7 +273,9 @@ def test_a_cover_picture_is_no_video(folder: Path) -> None:
     cover = folder / "cover.png"
     ffmpeg("-f", "lavfi", "-i", "testsrc2=size=64x64", "-frames:v", "1", cover)
     path = folder / "song.m4a"
-    ffmpeg("-f", "lavfi", "-i", "sine=duration=3", "-i", cover, "-disposition:v:0", "attached_pic", "-f", "mp4", path)
+    ffmpeg(
+        "-f", "lavfi", "-i", "sine=duration=3", "-i", cover, "-c:v", "copy", "-disposition:v:0", "attached_pic", path
+    )
     assert refusal(path) is FailureReason.NO_VIDEO_STREAM
 
 
@@ -388,7 +386,7 @@ def name_of(row: dict[str, str]) -> str:
 def test_real_clips(row: dict[str, str]) -> None:
     info, times, _ = look(Path(row["path"]))
     assert info.video_codec == row["vcodec"]
-    assert info.duration_s == pytest.approx(float(row["duration_s"]), rel=0.1)
+    assert info.duration_s <= float(row["duration_s"]) + 0.1, "the sound may be longer"
     assert (info.audio_codec is not None) == (row["audio"] != "0")
     assert len(times) >= min(8, int(row["frames"]))
     assert np.diff([0.0, *times, info.duration_s]).max() <= 10.2

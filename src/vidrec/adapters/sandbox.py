@@ -8,8 +8,9 @@ On Linux, for the life of the child:
 - it can make no socket and touch no other process (seccomp on x86-64 and ARM64), and has a network namespace of its own
   where the kernel lets it.
 
-Each of the last two lines stands by itself: where a kernel or a container runtime refuses one, the others hold. Where all
-are refused, the program's own whitelist of protocols is what is left. Elsewhere than on Linux only the rlimits hold.
+Landlock, seccomp and the namespace each stand alone: where a kernel or a container runtime refuses one, the others
+hold. Where all are refused, the program's own whitelist of protocols is what is left. Elsewhere than on Linux only the
+rlimits hold.
 """
 
 from __future__ import annotations

@@ -75,13 +75,16 @@ def plan(times_s: npt.NDArray[np.float64], keys: npt.NDArray[np.bool_], within: 
     themselves. Packets outside the range are never sampled but may have to be decoded. Of frames with the same time
     one is sampled.
     """
-    inside = np.flatnonzero((times_s >= within.start_s) & (times_s < within.end_s))
+    starts = _starts(times_s, keys)
+    inside = np.flatnonzero((times_s >= within.start_s) & (times_s < within.end_s) & (starts >= 0))
     inside = inside[np.unique(times_s[inside], return_index=True)[1]]
     edges = slots(within, duration_s)
     sample = _one_per_slot(inside[keys[inside]], times_s, edges)
     sample = _within_reach(sample, inside, times_s, within, reach_s(duration_s))
-    decode = _needed(sample, keys)
-    sample = _one_per_slot(inside[decode[inside]], times_s, edges, already=sample)
+    decode = _decoded(sample, starts)
+    gaps = np.concatenate(([0], np.cumsum(~decode)))
+    free = inside[gaps[inside + 1] == gaps[starts[inside]]]
+    sample = _one_per_slot(free, times_s, edges, already=sample)
     return Plan(decode, sample)
 
 
@@ -129,11 +132,19 @@ def _within_reach(
     return chosen[np.argsort(times_s[chosen], kind="stable")]
 
 
-def _needed(sample: npt.NDArray[np.intp], keys: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-    """Marks the sampled packets and all between each and the keyframe before it."""
-    packets = np.arange(len(keys))
-    last_key = np.maximum.accumulate(np.where(keys, packets, -1)) if len(keys) else packets
-    decode = np.zeros(len(keys), dtype=np.bool_)
+def _starts(times_s: npt.NDArray[np.float64], keys: npt.NDArray[np.bool_]) -> npt.NDArray[np.intp]:
+    """For each packet the one at which decoding must start to show it; -1 where it cannot be shown. That is the
+    keyframe before it, or, for a frame that is shown before that keyframe, the one before that: it may need both."""
+    if not keys.any():
+        return np.zeros(len(keys), dtype=np.intp)
+    last = np.maximum.accumulate(np.where(keys, np.arange(len(keys)), -1))
+    previous = np.where(last > 0, last[last - 1], -1)
+    return np.where(times_s < times_s[last], previous, last)
+
+
+def _decoded(sample: npt.NDArray[np.intp], starts: npt.NDArray[np.intp]) -> npt.NDArray[np.bool_]:
+    """Marks the sampled packets and all that must be decoded before each."""
+    decode = np.zeros(len(starts), dtype=np.bool_)
     for i in sample:
-        decode[max(0, int(last_key[i])) : i + 1] = True
+        decode[starts[i] : i + 1] = True
     return decode

@@ -99,6 +99,16 @@ def test_frames_before_the_range_are_decoded_where_needed_and_never_sampled() ->
     assert chosen.decode[times == 590.0].all() == bool(times[chosen.sample].min() < 602.0)
 
 
+def test_frames_shown_before_their_keyframe_need_the_one_before_it_too() -> None:
+    """An open group of pictures: in decoding order I P B, I B B, where the last two are shown before the second I."""
+    times = np.array([0.0, 2.0, 1.0, 5.0, 3.0, 4.0])
+    keys = np.array([True, False, False, True, False, False])
+    chosen = plan(times, keys, TimeRange(3.0, 5.0), 16.0)
+    assert list(times[chosen.sample]) == [3.0, 4.0]
+    assert chosen.decode.all()
+    assert not len(plan(times[3:], keys[3:], TimeRange(3.0, 5.0), 16.0).sample)
+
+
 def test_nothing_in_the_range_gives_an_empty_plan() -> None:
     chosen = plan(np.array([1.0, 2.0]), np.array([True, True]), TimeRange(600.0, 700.0), 700.0)
     assert not len(chosen.sample)

@@ -5,14 +5,12 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import ffmpeg
 import imageio_ffmpeg
-import numpy as np
-import numpy.typing as npt
 
 from vidrec.adapters.ffmpeg.packets import Packets, runs
 from vidrec.domain.errors import Unavailable
@@ -26,7 +24,8 @@ _CONTAINERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,ogg,flv,asf,mpegts,mpeg
 _THREADS = min(4, os.cpu_count() or 1)
 _VIDEO = "V:0"  # the first stream that is not a cover picture
 
-Seek = dict[str, float]
+Reading = Mapping[str, Any]
+"""Options of the input: where to begin, and how to complete what the container leaves out."""
 
 
 @functools.cache
@@ -38,19 +37,23 @@ def executable() -> str:
         raise Unavailable("no ffmpeg was found: install imageio-ffmpeg, which brings one") from error
 
 
-def seek_to(start_s: float) -> Seek:
-    """Options that begin reading at the last keyframe at or before this time."""
-    return {"ss": start_s} if start_s > 0 else {}
+def reading_from(start_s: float, info: MediaInfo) -> Reading:
+    """Begins at the last keyframe at or before this time."""
+    seek = {"ss": start_s} if start_s > 0 else {}
+    # AVI has decoding times only. Presentation times follow from those, but ffmpeg does not know these codecs' order.
+    if info.container == "avi" and info.video_codec in ("h264", "hevc"):
+        return seek
+    return {**seek, "fflags": "+genpts"}
 
 
-def seek_from_end(seconds: float) -> Seek:
-    """Options that begin reading this long before the end; at the start where the length is not known or less."""
+def reading_end(seconds: float) -> Reading:
+    """Begins this long before the end, or at the start where the length is not known or less."""
     return {"sseof": -seconds}
 
 
-def list_packets(seek: Seek, *, max_pixels: int) -> list[str]:
+def list_packets(reading: Reading, *, max_pixels: int) -> list[str]:
     """Lists the packets of the video stream on stdout, without decoding; stderr describes the container."""
-    output = _input(seek, max_pixels)[_VIDEO].output(
+    output = _input(reading, max_pixels)[_VIDEO].output(
         "pipe:1", format="framecrc", codec="copy", copyinkf=None, copypriorss=1
     )
     return _command(output, "info")
@@ -120,27 +123,28 @@ def decode_planned(
     plan: Plan,
     chunk: TimeRange,
     duration_s: float,
-    seek: Seek,
+    reading: Reading,
     *,
     times_fd: int,
     max_pixels: int,
 ) -> list[str]:
-    """Decodes what is planned of the packets that `list_packets` listed with the same `seek`: canvases on stdout, and
-    for each one line `time numerator/denominator` on `times_fd`."""
-    source = _input(seek, max_pixels, **{f"bsf:{_VIDEO}": f"noise=drop='not({_kept(plan.decode, packets.keys)})'"})
+    """Decodes what is planned of the packets that `list_packets` listed with the same `reading`: canvases on stdout,
+    and for each a line `time numerator/denominator` on `times_fd`."""
+    kept = _among("n", list(runs(plan.decode))).replace(",", "\\,")
+    source = _input(reading, max_pixels, **{f"bsf:{_VIDEO}": f"noise=drop='not({kept})'"})
     if packets.exact:
-        choice, count = _sum(f"eq(pts,{pts})" for pts in packets.pts[plan.sample]), len(plan.sample)
+        choice, count = _among("pts", [(pts, pts) for pts in packets.pts[plan.sample]]), len(plan.sample)
     else:
         choice, count = _first_of_each_slot(chunk, duration_s)
     return _command(_canvases(canvas.drawn_on(source[_VIDEO].filter("select", choice)), times_fd, count=count), "error")
 
 
 def decode_all(
-    canvas: Canvas, chunk: TimeRange, duration_s: float, seek: Seek, *, times_fd: int, max_pixels: int
+    canvas: Canvas, chunk: TimeRange, duration_s: float, reading: Reading, *, times_fd: int, max_pixels: int
 ) -> list[str]:
     """Decodes everything and keeps the first frame of each slot of the chunk; output as of `decode_planned`."""
     choice, count = _first_of_each_slot(chunk, duration_s)
-    chosen = _input(seek, max_pixels)[_VIDEO].filter("trim", end=chunk.end_s).filter("select", choice)
+    chosen = _input(reading, max_pixels)[_VIDEO].filter("trim", end=chunk.end_s).filter("select", choice)
     return _command(_canvases(canvas.drawn_on(chosen), times_fd, count=count), "error")
 
 
@@ -152,7 +156,7 @@ def _first_of_each_slot(chunk: TimeRange, duration_s: float) -> tuple[str, int]:
     return f"{inside}*(isnan(prev_selected_t)+gt({slot},{before}))", len(edges) - 1
 
 
-def _input(seek: Seek, max_pixels: int, **options: Any) -> Any:
+def _input(reading: Reading, max_pixels: int, **options: Any) -> Any:
     return ffmpeg.input(
         "fd:",
         fd=0,
@@ -161,7 +165,7 @@ def _input(seek: Seek, max_pixels: int, **options: Any) -> Any:
         max_pixels=max_pixels,
         threads=_THREADS,
         noaccurate_seek=None,
-        **seek,
+        **reading,
         **options,
     )
 
@@ -183,17 +187,13 @@ def _command(output: Any, log_level: str) -> list[str]:
     return [executable(), *output.global_args(*options, "-filter_complex_threads", "1").get_args()]
 
 
-def _kept(decode: npt.NDArray[np.bool_], keys: npt.NDArray[np.bool_]) -> str:
-    """The packets to decode as an expression. Most packets are no keyframes: they are only held against the stretches
-    that have such packets."""
-    stretches = list(runs(decode))
-    others = [(first, last) for first, last in stretches if not keys[first : last + 1].all()]
-    return f"if(key\\,{_in_any(stretches)}\\,{_in_any(others)})"
-
-
-def _in_any(stretches: Sequence[tuple[int, int]]) -> str:
-    return _sum(f"between(n\\,{first}\\,{last})" for first, last in stretches)
-
-
-def _sum(terms: Iterable[str]) -> str:
-    return "+".join(terms) or "0"
+def _among(variable: str, ranges: Sequence[tuple[int, int]]) -> str:
+    """Whether the variable lies in one of these ascending ranges, as an expression. It halves the ranges at each step,
+    because ffmpeg takes no sum of more than 100 terms."""
+    if not ranges:
+        return "0"
+    if len(ranges) == 1:
+        return f"between({variable},{ranges[0][0]},{ranges[0][1]})"
+    middle = len(ranges) // 2
+    left, right = _among(variable, ranges[:middle]), _among(variable, ranges[middle:])
+    return f"if(lt({variable},{ranges[middle][0]}),{left},{right})"

@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from vidrec.adapters.ffmpeg import commands
 from vidrec.adapters.ffmpeg.canvases import sampled_frames
-from vidrec.adapters.ffmpeg.commands import Canvas, Seek
+from vidrec.adapters.ffmpeg.commands import Canvas, Reading
 from vidrec.adapters.ffmpeg.description import describe
 from vidrec.adapters.ffmpeg.packets import PacketListParser, Packets
 from vidrec.adapters.sandbox import ConfinedProcess, LimitExceeded, Limits
@@ -48,7 +48,7 @@ class FfmpegFrameSource:
 
     def probe(self, path: Path) -> MediaInfo:
         with _opened(path) as file:
-            packets, messages = self._list(file, commands.seek_from_end(_TAIL_S))
+            packets, messages = self._list(file, commands.reading_end(_TAIL_S))
             description = describe(messages, max_pixels=self._max_pixels)
             if not len(packets):
                 packets, messages = self._list(file, {})
@@ -74,9 +74,9 @@ class FfmpegFrameSource:
             raise _nothing_decodes()
 
     def _sample_chunk(self, file: IO[bytes], info: MediaInfo, chunk: TimeRange, batch: int) -> Iterator[SampledFrames]:
-        seek = commands.seek_to(max(0.0, chunk.start_s - _SEEK_MARGIN_S))
+        reading = commands.reading_from(chunk.start_s - _SEEK_MARGIN_S, info)
         canvas = Canvas.of(info)
-        packets, _ = self._list(file, seek, until_s=chunk.end_s)
+        packets, _ = self._list(file, reading, until_s=chunk.end_s)
         chosen = plan(packets.times_s, packets.keys, chunk, info.duration_s)
         if not len(chosen.sample):
             return
@@ -86,7 +86,7 @@ class FfmpegFrameSource:
             canvas,
             batch,
             lambda fd: commands.decode_planned(
-                canvas, packets, chosen, chunk, info.duration_s, seek, times_fd=fd, max_pixels=self._max_pixels
+                canvas, packets, chosen, chunk, info.duration_s, reading, times_fd=fd, max_pixels=self._max_pixels
             ),
         )
         first = next(planned, None)
@@ -100,14 +100,14 @@ class FfmpegFrameSource:
             canvas,
             batch,
             lambda fd: commands.decode_all(
-                canvas, chunk, info.duration_s, seek, times_fd=fd, max_pixels=self._max_pixels
+                canvas, chunk, info.duration_s, reading, times_fd=fd, max_pixels=self._max_pixels
             ),
         )
 
-    def _list(self, file: IO[bytes], seek: Seek, *, until_s: float = math.inf) -> tuple[Packets, str]:
-        """The packets from where `seek` leads to a little beyond `until_s`, and what ffmpeg said of the file."""
+    def _list(self, file: IO[bytes], reading: Reading, *, until_s: float = math.inf) -> tuple[Packets, str]:
+        """The packets from where `reading` begins to a little beyond `until_s`, and what ffmpeg said of the file."""
         listing = PacketListParser(until_s=until_s)
-        with self._run(file, commands.list_packets(seek, max_pixels=self._max_pixels)) as process:
+        with self._run(file, commands.list_packets(reading, max_pixels=self._max_pixels)) as process:
             for _, data in process.chunks():
                 listing.feed(data)
                 if listing.keys_beyond >= _KEYS_BEYOND:
