@@ -37,10 +37,11 @@ class SqliteQueue:
         known = self._live_by_key(connection, [j.dedupe_key for j in new if j.dedupe_key])
         now = self._clock()
         ids, rows = [], []
-        for job in new:
+        # Sorted, since ids of one millisecond are in no order, and equal jobs are taken by id.
+        for job, fresh_id in zip(new, sorted(new_id() for _ in new), strict=True):
             job_id = known.get(job.dedupe_key or "")
             if job_id is None:
-                job_id = new_id()
+                job_id = fresh_id
                 rows.append(_row(job, job_id, now))
                 if job.dedupe_key:
                     known[job.dedupe_key] = job_id
@@ -100,6 +101,8 @@ class SqliteQueue:
         return [_job(row) for row in _connection(uow).execute(statement)]
 
     def cancel(self, uow: UnitOfWork, *, job_id: str | None = None, video_id: str | None = None) -> int:
+        if job_id is None and video_id is None:
+            raise ValueError("job_id or video_id must be given")
         condition = jobs.c.id == job_id if job_id is not None else jobs.c.video_id == video_id
         statement = (
             update(jobs)
@@ -117,7 +120,7 @@ class SqliteQueue:
         return found
 
     def list(self, *, state: JobState | None = None, limit: int = 100) -> Sequence[Job]:
-        statement = select(jobs).order_by(jobs.c.id.desc()).limit(limit)
+        statement = select(jobs).order_by(jobs.c.created_at.desc(), jobs.c.id.desc()).limit(limit)
         if state is not None:
             statement = statement.where(jobs.c.state == state)
         with self._database.snapshot() as uow:

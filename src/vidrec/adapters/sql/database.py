@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 
 from vidrec.adapters.sql.catalogue import SqlCatalogue
@@ -40,9 +40,10 @@ class SqlDatabase:
 
     @contextmanager
     def transaction(self) -> Iterator[SqlUnitOfWork]:
-        writing = self._engine.connect().execution_options(vidrec_write=True)
-        with _translated(), writing as connection, connection.begin():
-            yield SqlUnitOfWork(connection)
+        with _translated(), self._engine.connect() as connection:
+            connection.execution_options(vidrec_write=True)
+            with connection.begin():
+                yield SqlUnitOfWork(connection)
 
     @contextmanager
     def snapshot(self) -> Iterator[SqlUnitOfWork]:
@@ -51,8 +52,10 @@ class SqlDatabase:
 
     def ping(self) -> None:
         with _translated(), self._engine.connect() as connection:
-            found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
-        if found is None or found < SCHEMA_REVISION:
+            found = schema_revision(connection)
+        if found is None:
+            raise StoreUnavailable("the SQL store has no schema yet: vidrec migrate")
+        if found < SCHEMA_REVISION:
             raise StoreUnavailable(
                 f"the SQL schema is at {found}, this version needs {SCHEMA_REVISION}: vidrec migrate"
             )
@@ -70,6 +73,13 @@ def _translated() -> Iterator[None]:
         raise StoreUnavailable(f"the SQL store does not answer: {reason}") from error
     except SQLAlchemyError as error:
         raise StoreUnavailable(f"the SQL store does not answer: {type(error).__name__}") from error
+
+
+def schema_revision(connection: Connection) -> str | None:
+    """The revision that the schema is at; None where there is none."""
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
 
 
 def open_engine(url: str) -> Engine:

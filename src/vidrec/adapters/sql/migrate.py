@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sqlalchemy import Connection, inspect, text
+from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
-from vidrec.adapters.sql.database import open_engine
+from vidrec.adapters.sql.database import open_engine, schema_revision
 from vidrec.adapters.sql.schema import SCHEMA_REVISION
 from vidrec.domain.errors import StoreUnavailable
 
@@ -24,18 +24,12 @@ def migrate(url: str) -> None:
         with engine.connect().execution_options(vidrec_write=True) as connection, connection.begin():
             if connection.dialect.name == "postgresql":
                 connection.execute(text(f"SELECT pg_advisory_xact_lock({_LOCK})"))
-            if _revision(connection) != SCHEMA_REVISION:
+            if schema_revision(connection) != SCHEMA_REVISION:
                 _upgrade(connection)
     except DBAPIError as error:
         raise StoreUnavailable(f"the SQL store cannot be migrated: {error.orig}") from error
     finally:
         engine.dispose()
-
-
-def _revision(connection: Connection) -> str | None:
-    if not inspect(connection).has_table("alembic_version"):
-        return None
-    return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
 
 
 def _upgrade(connection: Connection) -> None:
