@@ -13,7 +13,7 @@ from vidrec.domain.models import Frames
 from vidrec.model.frames import generated_frames
 from vidrec.model.graph import Weights, build
 from vidrec.model.library import store_model, stored_models
-from vidrec.model.untrained import untrained_weights, with_centre
+from vidrec.model.untrained import untrained_weights
 
 ARCHITECTURE, SEED = "resnet18", 0
 CALIBRATION_FRAMES, CALIBRATION_SEED = 64, 1
@@ -42,9 +42,8 @@ def store_untrained(
 ) -> Path:
     """Makes an untrained ResNet and answers its folder."""
     weights = untrained_weights(arch, seed=seed)
-    model = with_centre(in_precision(arch, weights, precision, calibration), seed=seed)
     return store_model(
-        model,
+        in_precision(arch, weights, precision, calibration),
         models_dir,
         name=untrained_name(arch, seed, precision),
         architecture=arch,

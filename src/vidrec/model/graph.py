@@ -206,21 +206,6 @@ def build(arch: str, weights: Weights, *, half: bool = False) -> onnx.ModelProto
     return builder.finish(arch, ARCHITECTURES[arch].dimension)
 
 
-def centred(model: onnx.ModelProto, centre: npt.NDArray[np.float32]) -> onnx.ModelProto:
-    """The same graph with `centre`, shape (d,), subtracted from the features before they are normalised."""
-    copy = onnx.ModelProto()
-    copy.CopyFrom(model)
-    nodes = copy.graph.node
-    first = next(i for i, node in enumerate(nodes) if FEATURES in node.input)
-    for node in nodes:
-        node.input[:] = ["readout.centred" if name == FEATURES else name for name in node.input]
-    subtract = helper.make_node("Sub", [FEATURES, "readout.centre"], ["readout.centred"], name="readout.centred")
-    nodes.insert(first, subtract)
-    copy.graph.initializer.append(numpy_helper.from_array(centre.astype(np.float32), "readout.centre"))
-    onnx.checker.check_model(copy)
-    return copy
-
-
 def build_statistics(arch: str, weights: Weights) -> onnx.ModelProto:
     """The same network with batch statistics instead of stored ones, as torch computes it in training mode; answers,
     beside the embeddings, `<bn>.running_mean` and `<bn>.running_var` of each layer over the batch."""

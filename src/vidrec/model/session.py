@@ -15,20 +15,13 @@ from vidrec.domain.models import Frames
 BATCH = 16
 
 
-def run_model(model: onnx.ModelProto | Path, frames: Frames, *, output: str | None = None) -> npt.NDArray[np.float32]:
-    """The graph's first output for the frames, shape (n, d), or that of a named inner node."""
-    if output is not None:
-        assert isinstance(model, onnx.ModelProto)
-        copy = onnx.ModelProto()
-        copy.CopyFrom(model)
-        copy.graph.output.append(onnx.helper.make_tensor_value_info(output, onnx.TensorProto.FLOAT, None))
-        model = copy
+def run_model(model: onnx.ModelProto | Path, frames: Frames) -> npt.NDArray[np.float32]:
+    """The graph's first output for the frames, shape (n, d)."""
     source = str(model) if isinstance(model, Path) else model.SerializeToString()
     options = ort.SessionOptions()
     options.log_severity_level = 3
     session = ort.InferenceSession(source, options, providers=["CPUExecutionProvider"])
     name = session.get_inputs()[0].name
-    wanted = [output or session.get_outputs()[0].name]
-    parts = [session.run(wanted, {name: frames[i : i + BATCH]})[0] for i in range(0, len(frames), BATCH)]
+    parts = [session.run(None, {name: frames[i : i + BATCH]})[0] for i in range(0, len(frames), BATCH)]
     result: npt.NDArray[np.float32] = np.concatenate(parts)
     return result

@@ -1,18 +1,16 @@
 """Untrained weights: random kernels whose batch normalisation is fitted on generated frames.
 
-A ResNet of random kernels sees colour, texture and layout, but no meaning; without fitted statistics and a centre, its
-embeddings of any two pictures would be nearly parallel."""
+A ResNet of random kernels sees colour, texture and layout, but no meaning; without fitted statistics, its embeddings of
+any two pictures would be nearly parallel."""
 
 from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-import onnx
 import onnxruntime as ort
 
 from vidrec.model.frames import generated_frames
-from vidrec.model.graph import ARCHITECTURES, FEATURES, Weights, build_statistics, centred, convolutions
-from vidrec.model.session import run_model
+from vidrec.model.graph import ARCHITECTURES, Weights, build_statistics, convolutions
 
 FITTED_ON = 64
 """Generated frames that the statistics are taken from."""
@@ -30,13 +28,6 @@ def untrained_weights(arch: str, *, seed: int) -> Weights:
         weights[f"{layer.bn}.weight"] = np.ones(out, dtype=np.float32)
         weights[f"{layer.bn}.bias"] = np.zeros(out, dtype=np.float32)
     return weights | _statistics(arch, weights, seed)
-
-
-def with_centre(model: onnx.ModelProto, *, seed: int) -> onnx.ModelProto:
-    """The graph with the mean features of generated frames subtracted: what all pictures have in common. Taken from the
-    graph itself, so that a quantised one is centred on its own errors."""
-    features = run_model(model, generated_frames(FITTED_ON, seed=seed), output=FEATURES)
-    return centred(model, features.mean(axis=0))
 
 
 def _statistics(arch: str, weights: Weights, seed: int) -> dict[str, npt.NDArray[np.float32]]:

@@ -1,0 +1,5 @@
+"""`python -m vidrec`"""
+
+from vidrec.cli import main
+
+main()

@@ -1,0 +1,63 @@
+"""How each process is started: its command and the environment variables that are its own."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from vidrec.domain.errors import NotFound
+from vidrec.settings import Settings
+
+Command = tuple[Sequence[str], Mapping[str, str]]
+"""Arguments and environment variables."""
+
+
+def milvus_command(settings: Settings, port: int) -> Command:
+    """Milvus Lite's server on the folder of vectors."""
+    from vidrec.adapters.milvus.lite import milvus_lite_command
+
+    settings.vectors_dir.mkdir(parents=True, exist_ok=True)
+    return milvus_lite_command(settings.vectors_dir, port), {}
+
+
+def encoder_command(model: Path, *, port: int, home: Path) -> Command:
+    """The BentoML service. `home` is where BentoML keeps its own files, so that it writes to no home folder."""
+    command = [
+        sys.executable,
+        *("-m", "bentoml", "serve", "bento.encoder:Encoder"),
+        *("--working-dir", str(_bento_folder().parent)),
+        *("--host", "127.0.0.1", "--port", str(port)),
+        *("--timeout-graceful-shutdown", "10"),
+    ]
+    variables = {
+        "VIDREC_ENCODER_MODEL": str(model.absolute()),
+        "BENTOML_HOME": str(home.absolute()),
+        "BENTOML_DO_NOT_TRACK": "True",
+    }
+    return command, variables
+
+
+def api_command() -> Command:
+    """The API; everything it needs is in the settings."""
+    return _vidrec("api")
+
+
+def worker_command() -> Command:
+    """The worker; everything it needs is in the settings."""
+    return _vidrec("worker")
+
+
+def _vidrec(name: str) -> Command:
+    return [sys.executable, "-m", "vidrec", name], {}
+
+
+def _bento_folder() -> Path:
+    """The folder `bento` of the checkout that vidrec runs from."""
+    folder = Path(__file__).parents[3] / "bento"
+    if not folder.is_dir():
+        raise NotFound(
+            "`vidrec run` starts the encoder from a checkout of the project: run it there by `make run`, or start "
+            "the encoder from its own image"
+        )
+    return folder
