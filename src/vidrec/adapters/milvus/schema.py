@@ -8,8 +8,10 @@ from vidrec.adapters.milvus.connection import PATIENT_S, Client
 from vidrec.adapters.milvus.light import import_pymilvus
 
 _HNSW = {"index_type": "HNSW", "params": {"M": 16, "efConstruction": 200}}
-# Lite's HNSW is slower than its exact search, and IVF_FLAT gains a fifth at 10,000 vectors for half the recall.
 _FLAT: dict[str, Any] = {"index_type": "FLAT", "params": {}}
+# Also exact, and twice as fast on Milvus Lite: a single list is searched by faiss, where FLAT is a few lines of numpy
+# that normalise every row for every search. Lite reads parameters below a second "params" alone.
+_ONE_LIST = {"index_type": "IVF_FLAT", "params": {"params": {"nlist": 1}}}
 
 
 def create_collection(client: Client, name: str, dimension: int, *, is_lite: bool) -> None:
@@ -23,7 +25,7 @@ def create_collection(client: Client, name: str, dimension: int, *, is_lite: boo
                 raise
     if not client.list_indexes(name, timeout=PATIENT_S):
         parameters = client.prepare_index_params()
-        parameters.add_index("embedding", metric_type="COSINE", **(_FLAT if is_lite else _HNSW))
+        parameters.add_index("embedding", metric_type="COSINE", **_index(name, is_lite=is_lite))
         try:
             client.create_index(name, parameters, timeout=PATIENT_S)
         except import_pymilvus().MilvusException:
@@ -31,11 +33,21 @@ def create_collection(client: Client, name: str, dimension: int, *, is_lite: boo
                 raise
 
 
+def _index(name: str, *, is_lite: bool) -> dict[str, Any]:
+    if not is_lite:
+        return _HNSW
+    return _ONE_LIST if _holds_videos(name) else _FLAT  # segments are read by key, never searched
+
+
+def _holds_videos(name: str) -> bool:
+    return name.startswith("videos_")
+
+
 def _schema(client: Client, name: str, dimension: int) -> Any:
     types = import_pymilvus().DataType
     schema = client.create_schema(auto_id=False, enable_dynamic_field=False)
     schema.add_field("id", types.VARCHAR, is_primary=True, max_length=64)
-    if name.startswith("videos_"):
+    if _holds_videos(name):
         # Milvus 2.3 has no nulls: no category is the empty one.
         schema.add_field("category", types.VARCHAR, max_length=4096)
         schema.add_field("duration_s", types.DOUBLE)
