@@ -48,8 +48,8 @@ def _frame(image: Image.Image, max_pixels: int) -> Frames:
     width, height = upright.size
     side = min(width, height)
     left, top = (width - side) // 2, (height - side) // 2
-    square = upright.resize(
-        (FRAME_SIDE, FRAME_SIDE), Image.Resampling.BILINEAR, box=(left, top, left + side, top + side)
+    square = upright.crop((left, top, left + side, top + side)).resize(
+        (FRAME_SIDE, FRAME_SIDE), Image.Resampling.BILINEAR
     )
     return np.asarray(square)[np.newaxis]
 
