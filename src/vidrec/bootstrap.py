@@ -3,8 +3,12 @@ a process loads only what it uses."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from vidrec.application.ports import Database, Encoder, FrameSource, JobQueue, MediaStore, VectorIndex
 from vidrec.application.services import Services
+from vidrec.application.worker import Worker
 from vidrec.settings import Settings
 
 
@@ -75,3 +79,24 @@ def open_services(settings: Settings) -> Services:
         candidates_per_interest=settings.candidates_per_interest,
         diversity=settings.diversity,
     )
+
+
+@contextmanager
+def open_worker(settings: Settings, *, concurrency: int) -> Iterator[Worker]:
+    """A worker over the settings' stores, which are closed at the end of the block."""
+    database, index = open_database(settings), open_index(settings)
+    try:
+        yield Worker(
+            database,
+            open_queue(settings, database),
+            index,
+            open_frame_source(settings),
+            open_encoder(settings),
+            open_media_store(settings),
+            lease_s=settings.lease_s,
+            poll_s=settings.poll_s,
+            concurrency=concurrency,
+        )
+    finally:
+        index.close()
+        database.close()

@@ -50,13 +50,13 @@ class RemoteEncoder:
             "POST",
             path,
             params={"model_version": model_version},
-            content=memoryview(np.ascontiguousarray(frames)).cast("B"),
+            content=frames.tobytes(),
         )
         dimension = int(response.headers["x-dimension"])
         return np.frombuffer(response.content, dtype="<f4").reshape(len(frames), dimension)
 
     def _send(
-        self, method: str, path: str, *, params: Mapping[str, str] | None = None, content: memoryview | None = None
+        self, method: str, path: str, *, params: Mapping[str, str] | None = None, content: bytes | None = None
     ) -> httpx.Response:
         failure: Exception | None = None
         for url in sorted(self._outstanding, key=lambda url: self._outstanding[url]):
@@ -66,7 +66,7 @@ class RemoteEncoder:
                         method,
                         url + path,
                         params=params,
-                        content=None if content is None else bytes(content),
+                        content=content,
                     )
             except httpx.TimeoutException as error:
                 raise EncoderUnavailable(f"the encoder at {url} did not answer in {self._timeout_s:g} s") from error

@@ -237,12 +237,18 @@ class Receipts(Protocol):
 class UnitOfWork(Protocol):
     """One SQL transaction. All that is done through it happens together or not at all."""
 
-    catalogue: Catalogue
-    interactions: Interactions
-    profiles: Profiles
-    recommendations: Recommendations
-    models: ModelVersions
-    receipts: Receipts
+    @property
+    def catalogue(self) -> Catalogue: ...
+    @property
+    def interactions(self) -> Interactions: ...
+    @property
+    def profiles(self) -> Profiles: ...
+    @property
+    def recommendations(self) -> Recommendations: ...
+    @property
+    def models(self) -> ModelVersions: ...
+    @property
+    def receipts(self) -> Receipts: ...
 
 
 class Database(Protocol):

@@ -17,6 +17,7 @@ from vidrec import __version__
 from vidrec.application.cursor import Cursor
 from vidrec.application.explain import Item, Why, why_like_picture, why_like_watched
 from vidrec.application.ports import Database, VectorIndex
+from vidrec.application.segment_cache import SegmentCache
 from vidrec.application.spotlight import Spotlight
 from vidrec.domain.errors import Conflict, IndexUnavailable, InvalidCursor, NotFound, StoreUnavailable
 from vidrec.domain.models import (
@@ -82,6 +83,7 @@ class Recommender:
     ) -> None:
         self._database = database
         self._index = index
+        self._segments = SegmentCache(index)
         self._spotlight = spotlight
         self._per_interest = candidates_per_interest
         self._diversity = diversity
@@ -135,7 +137,7 @@ class Recommender:
             kept = _distinct(found, uow.catalogue.recommendable([c.video_id for c in found]), {})[:n]
             videos = uow.catalogue.get([c.video_id for c in kept])
         kept = [c for c in kept if c.video_id in videos]
-        segments = self._index.segments(model, {c.video_id: videos[c.video_id].segment_count for c in kept})
+        segments = self._segments.segments(model, [videos[c.video_id] for c in kept])
         return [
             Item(
                 video=videos[c.video_id],
@@ -181,22 +183,24 @@ class Recommender:
                 log.warning("answering a popular list: %s", error)
                 degraded, profile = True, None
         strategy = "content" if candidates else "popular"
-        candidates += self._spotlight.candidates(query.category, drop=drop | {c.video_id for c in candidates})
-        with self._database.transaction() as uow:
+        fill = self._spotlight.candidates(query.category, drop=drop | {c.video_id for c in candidates})
+        candidates += fill[: max(0, MAX_CANDIDATES - len(candidates))]
+        with self._database.snapshot() as uow:
             shown = uow.catalogue.recommendable([c.video_id for c in candidates])
-            record = RecommendationRecord(
-                id=new_id(),
-                user_id=query.user_id,
-                created_at=utc_now(),
-                model_version=model.version if model else "",
-                code_version=__version__,
-                strategy=strategy,
-                degraded=degraded,
-                interaction_cutoff=cutoff,
-                interests=_recorded(profile),
-                parameters={"n": query.n, "category": query.category, "exclude": sorted(query.exclude)},
-                candidates=tuple(_distinct(candidates, shown, seen)[:MAX_CANDIDATES]),
-            )
+        record = RecommendationRecord(
+            id=new_id(),
+            user_id=query.user_id,
+            created_at=utc_now(),
+            model_version=model.version if model else "",
+            code_version=__version__,
+            strategy=strategy,
+            degraded=degraded,
+            interaction_cutoff=cutoff,
+            interests=_recorded(profile),
+            parameters={"n": query.n, "category": query.category, "exclude": sorted(query.exclude)},
+            candidates=tuple(_distinct(candidates, shown, seen)[:MAX_CANDIDATES]),
+        )
+        with self._database.transaction() as uow:
             uow.recommendations.add(record)
         return record, model
 
@@ -272,8 +276,7 @@ class Recommender:
         """Items in the candidates' order; `members[i]` are the watched videos of interest i. One read of the index."""
         similar = [c for c in candidates if c.interest is not None]
         wanted = {c.video_id for c in similar} | {v for c in similar for v in members[c.interest or 0]}
-        counts = {v: videos[v].segment_count for v in wanted if v in videos}
-        segments = self._index.segments(model, counts) if model and counts else {}
+        segments = self._segments.segments(model, [videos[v] for v in wanted if v in videos]) if model else {}
         return [
             Item(
                 video=videos[c.video_id],

@@ -55,8 +55,9 @@ def _build(arguments: Sequence[str]) -> typer.Typer:
     wanted = next((a for a in arguments if not a.startswith("-")), None)
     for name, entry in COMMANDS.items():
         module = import_module(f"vidrec.cli.{entry.module}") if name == wanted else None
-        if hasattr(module, "app"):
-            app.add_typer(module.app, name=name, help=entry.summary, no_args_is_help=True)
+        group = getattr(module, "app", None)
+        if group is not None:
+            app.add_typer(group, name=name, help=entry.summary, no_args_is_help=True)
         else:
             app.command(name, help=entry.summary if module is None else None)(getattr(module, "command", _not_loaded))
     return app

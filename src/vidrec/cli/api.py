@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 from pathlib import Path
@@ -22,6 +23,8 @@ def command(
     data: Annotated[Path | None, typer.Option(help="Data folder (VIDREC_DATA_DIR).")] = None,
 ) -> None:
     """Serve the HTTP API and the page until SIGTERM or Ctrl-C; requests that were begun are ended."""
+    # Requests run on threads of their own: a matrix product that starts more only makes them wait for each other.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     settings = load_settings(host=host, port=port, data_dir=data)
     log_to_stderr(settings.log_level)
     with _listen(settings) as listening:

@@ -21,8 +21,8 @@ def _colour(*rgb: float) -> npt.NDArray[np.float32]:
 
 
 def _blend(low: npt.ArrayLike, high: npt.ArrayLike, t: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    mixed: npt.NDArray[np.float32] = np.asarray(low) * (1 - t[..., None]) + np.asarray(high) * t[..., None]
-    return mixed
+    mixed = np.asarray(low) * (1 - t[..., None]) + np.asarray(high) * t[..., None]
+    return mixed.astype(np.float32)
 
 
 def _frame(picture: npt.NDArray[np.float32]) -> Frame:

@@ -19,9 +19,10 @@ def generated_frames(count: int, *, seed: int) -> Frames:
 
 def _frame(rng: np.random.Generator) -> npt.NDArray[np.uint8]:
     picture = _gradient(rng)
-    for layer in rng.permutation([_noise, _grating, _shapes, _shapes])[: rng.integers(1, 4)]:
+    layers = [_noise, _grating, _shapes, _shapes]
+    for i in rng.permutation(len(layers))[: rng.integers(1, 4)]:
         alpha = rng.uniform(0.3, 1.0)
-        top, mask = layer(rng)
+        top, mask = layers[i](rng)
         picture = picture * (1 - alpha * mask) + top * (alpha * mask)
     return (picture.clip(0, 1) * 255).astype(np.uint8)
 
@@ -41,7 +42,7 @@ def _gradient(rng: np.random.Generator) -> npt.NDArray[np.float64]:
     angle = rng.uniform(0, 2 * np.pi)
     t = (x * np.cos(angle) + y * np.sin(angle) + 1.5) / 3
     left, right = rng.uniform(0, 1, (2, 3))
-    return t[..., None] * left + (1 - t[..., None]) * right
+    return np.asarray(t[..., None] * left + (1 - t[..., None]) * right)
 
 
 def _noise(rng: np.random.Generator) -> _Layer:

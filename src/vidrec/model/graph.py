@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -139,12 +140,12 @@ class _Builder:
         self.outputs: list[tuple[str, int]] = []
         self.dtype = dtype
 
-    def constant(self, name: str, value: npt.ArrayLike, dtype: npt.DTypeLike = None) -> str:
+    def constant(self, name: str, value: npt.ArrayLike, dtype: npt.DTypeLike | None = None) -> str:
         array = np.ascontiguousarray(value, dtype=dtype or self.dtype)
         self.initializers.append(numpy_helper.from_array(array, name))
         return name
 
-    def node(self, op: str, inputs: list[str], name: str, **attributes: object) -> str:
+    def node(self, op: str, inputs: list[str], name: str, **attributes: Any) -> str:
         self.nodes.append(helper.make_node(op, inputs, [name], name=name, **attributes))
         return name
 

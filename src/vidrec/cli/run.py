@@ -1,0 +1,166 @@
+"""`vidrec run`"""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vidrec.application.ingest import Ingest, Source, find_files
+from vidrec.application.manifest import read_manifest
+from vidrec.application.ports import Database
+from vidrec.cli.console import progress, say
+from vidrec.cli.ingest import follow_to_end
+from vidrec.domain.errors import InvalidInput, VidrecError
+from vidrec.domain.models import utc_now
+from vidrec.settings import Settings, load_settings
+from vidrec.supervisor.system import System, check_port, locked
+
+BETTER_WEIGHTS = "make export-env && .venv-export/bin/vidrec model export --arch resnet50 --weights imagenet --int8"
+
+
+def command(
+    videos: Annotated[Path | None, typer.Option(help="Folder of videos to take in; default: a demo library.")] = None,
+    data: Annotated[Path | None, typer.Option(help="Data folder (VIDREC_DATA_DIR).")] = None,
+    model: Annotated[Path | None, typer.Option(help="Folder of a model; default: the last one, or untrained.")] = None,
+    port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port; 0: any free one (VIDREC_PORT).")] = None,
+) -> None:
+    """Start the whole system on this machine, take in videos and print the address. Ctrl-C ends everything."""
+    if videos is not None and not videos.is_dir():
+        raise InvalidInput(f"--videos: {videos} is no folder", field="videos")
+    settings = load_settings(data_dir=data, port=port)
+    settings = settings.model_copy(update={"port": check_port(settings.host, settings.port)})
+    signal.signal(signal.SIGTERM, _as_ctrl_c)
+    started = time.monotonic()
+    with locked(settings.data_dir), System(settings, say) as system:
+        try:
+            _run(system, videos, model, started)
+        except KeyboardInterrupt:
+            say("ending")
+    say("ended")
+
+
+def _run(system: System, videos: Path | None, model: Path | None, started: float) -> None:
+    settings = system.settings
+    system.start_milvus()
+    folder = _activate_model(settings, model)
+    system.start_api()
+    system.start_encoder(folder)
+    system.start_worker()
+    system.wait_until_ready("api")
+    say(f"vidrec answers at {system.url} after {time.monotonic() - started:.0f} s (Ctrl-C ends it)")
+    filling = threading.Thread(target=_told(_fill), args=(settings, videos, system.url), daemon=True)
+    filling.start()
+    system.watch()
+
+
+def _activate_model(settings: Settings, model: Path | None) -> Path:
+    """The folder of the model to serve, which is made, registered and made the active one where it is not."""
+    from vidrec.bootstrap import open_database
+    from vidrec.model.default import ensure_default_model
+    from vidrec.model.library import stored_models
+    from vidrec.model.manifest import load_model_dir, to_model_version
+
+    database = open_database(settings)
+    try:
+        with database.snapshot() as uow:
+            active = uow.models.active()
+        folder = model
+        if folder is None and active is not None:
+            stored = {manifest.version: path for path, manifest in stored_models(settings.models_dir).items()}
+            folder = stored.get(active.version)
+        if folder is None:
+            folder = ensure_default_model(settings.models_dir, say)
+        version = to_model_version(load_model_dir(folder))
+        with database.transaction() as uow:
+            uow.models.register(version)
+            uow.models.activate(version.version)
+    finally:
+        database.close()
+    if not version.trained:
+        say(f"the weights are UNTRAINED: colour, texture and layout count, meaning does not. Better: {BETTER_WEIGHTS}")
+    return folder
+
+
+def _fill(settings: Settings, videos: Path | None, url: str) -> None:
+    """Takes in the videos, or the demo library where there is nothing yet, and says how it went."""
+    from vidrec.bootstrap import open_database, open_queue
+
+    database = open_database(settings)
+    try:
+        ingest = Ingest(database, open_queue(settings, database))
+        with database.snapshot() as uow:
+            empty = not uow.catalogue.counts()
+        waiting = ingest.reindex_all()
+        user = None
+        if videos is not None:
+            sources = find_files([videos])
+            if not sources:
+                say(f"there are no videos in {videos}")
+        elif empty or (settings.data_dir / "demo").is_dir():
+            sources, user = _demo_sources(settings), "mina"
+        else:
+            sources = []
+        with progress() as bar:
+            task = bar.add_task("reading files", total=len(sources), note="")
+            intake = ingest.add(sources, progress=lambda done: bar.update(task, completed=done))
+        if user is not None:
+            _add_demo_users(database)
+        for path, reason in intake.unreadable.items():
+            say(f"unreadable: {path}: {reason}")
+        _follow(ingest, [*waiting, *intake.queued])
+    finally:
+        database.close()
+    who = user or "you"
+    say(f"recommendations: {url}/recommend?userid={who}   page: {url}/")
+
+
+def _follow(ingest: Ingest, video_ids: list[str]) -> None:
+    if not video_ids:
+        say("all videos are indexed")
+        return
+    started = time.monotonic()
+    last = follow_to_end(ingest, video_ids)
+    for video in last.failed.values():
+        say(f"failed: {video.filename}: {video.failure_message} ({video.failure_reason})")
+    say(f"{last.indexed} videos indexed, {len(last.failed)} failed, in {time.monotonic() - started:.0f} s")
+
+
+def _demo_sources(settings: Settings) -> list[Source]:
+    from vidrec.adapters.tables import read_table
+    from vidrec.demo import make_library
+
+    folder = settings.data_dir.absolute() / "demo"
+    with progress() as bar:
+        task = bar.add_task("making demo videos", total=None, note="")
+        manifest = make_library(folder, lambda done, total: bar.update(task, completed=done, total=total))
+    return read_manifest(read_table(manifest), folder=folder)
+
+
+def _add_demo_users(database: Database) -> None:
+    from vidrec.demo import clips, demo_interactions
+
+    with database.transaction() as uow:
+        videos = uow.catalogue.resolve([clip.external_id for clip in clips()])
+        uow.interactions.append(demo_interactions(videos, now=utc_now()))
+
+
+def _told(call: Callable[..., None]) -> Callable[..., None]:
+    """What goes wrong beside the watching is said; the system goes on."""
+
+    def run(*arguments: object) -> None:
+        try:
+            call(*arguments)
+        except VidrecError as error:
+            say(f"error: {error}")
+
+    return run
+
+
+def _as_ctrl_c(*_: object) -> None:
+    raise KeyboardInterrupt
