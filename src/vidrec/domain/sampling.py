@@ -1,8 +1,9 @@
 """Which frames of a video are looked at, and which must be decoded to get them.
 
-Two rules hold for every video whose frames allow it. No moment is further than `reach_s` from a sampled frame: that is
-a frame at least every 10 seconds, and at least 8 per video. And between those, one frame per slot of `interval_s` is
-taken wherever that decodes nothing more: a keyframe, or a frame that is decoded anyway.
+Two rules hold for every video whose frames allow it. Sampled frames are at most twice `reach_s` apart, the first is
+within reach of the start and the last within twice that of the end: that is one at least every 10 seconds, and at least
+8 per video. And between those, one frame per slot of `interval_s` is taken wherever that decodes nothing more: a
+keyframe, or a frame that is decoded anyway.
 
 Sampling restarts at every multiple of CHUNK_S, so ranges that meet there are sampled alone as they are together.
 """
@@ -11,7 +12,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,7 +31,7 @@ _EPSILON_S = 1e-6
 
 
 def reach_s(duration_s: float) -> float:
-    """How far from a sampled frame any moment of a video of this length may be, in seconds."""
+    """Half of how far apart sampled frames of a video of this length may be, in seconds."""
     return min(MAX_GAP_S, duration_s / MIN_SAMPLES) / 2 if duration_s > 0 else MAX_GAP_S / 2
 
 
@@ -72,15 +73,17 @@ def plan(times_s: npt.NDArray[np.float64], keys: npt.NDArray[np.bool_], within: 
     """The cheapest frames that keep both rules within one chunk of a video of this length.
 
     `times_s` (n,) are presentation times of packets in decoding order, `keys` (n,) says which of them decode by
-    themselves. Packets outside the range are never sampled but may have to be decoded. Of frames with the same time
-    one is sampled.
+    themselves. Packets outside the range are never sampled but may have to be decoded; those of the MAX_INTERVAL_S
+    after it tell where the next chunk begins to be sampled. Of frames with the same time one is sampled.
     """
     starts = _starts(times_s, keys)
     inside = np.flatnonzero((times_s >= within.start_s) & (times_s < within.end_s) & (starts >= 0))
     inside = inside[np.unique(times_s[inside], return_index=True)[1]]
     edges = slots(within, duration_s)
     sample = _one_per_slot(inside[keys[inside]], times_s, edges)
-    sample = _within_reach(sample, inside, times_s, within, reach_s(duration_s))
+    reach = reach_s(duration_s)
+    anchors = [within.start_s - reach, *times_s[sample], _following(times_s, keys, within, duration_s)]
+    sample = np.union1d(sample, _between(anchors, 2 * reach, inside, times_s))
     decode = _decoded(sample, starts)
     gaps = np.concatenate(([0], np.cumsum(~decode)))
     free = inside[gaps[inside + 1] == gaps[starts[inside]]]
@@ -106,30 +109,38 @@ def _one_per_slot(
     return chosen[np.argsort(times_s[chosen], kind="stable")]
 
 
-def _within_reach(
-    sample: npt.NDArray[np.intp],
-    inside: npt.NDArray[np.intp],
-    times_s: npt.NDArray[np.float64],
-    within: TimeRange,
-    reach: float,
+def _following(
+    times_s: npt.NDArray[np.float64], keys: npt.NDArray[np.bool_], within: TimeRange, duration_s: float
+) -> float:
+    """When the next sample after the range is: at the end of the video as it were, or in the next chunk, where it is a
+    keyframe in the first slot if there is one, and else within reach of where that chunk begins."""
+    if within.end_s >= duration_s:
+        return within.end_s
+    slot = slots(TimeRange(within.end_s, min(within.end_s + CHUNK_S, duration_s)), duration_s)[:2]
+    candidates = np.flatnonzero(keys & (times_s >= slot[0]) & (times_s < slot[1]))
+    if not len(candidates):
+        return within.end_s + reach_s(duration_s)
+    return float(times_s[_one_per_slot(candidates, times_s, slot)[0]])
+
+
+def _between(
+    anchors: Sequence[float], gap_s: float, inside: npt.NDArray[np.intp], times_s: npt.NDArray[np.float64]
 ) -> npt.NDArray[np.intp]:
-    """Adds frames until every moment of the range is within reach of one. Those added lie as early in their gap as the
-    rule allows: the nearer to the keyframe before it, the less there is to decode."""
+    """The frames that are missing where consecutive anchors are further apart than this. They lie as early in their gap
+    as that allows: the nearer to the keyframe before it, the less there is to decode."""
     times = times_s[inside]
     added: list[int] = []
-    anchors = [within.start_s - reach, *times_s[sample], within.end_s + reach]
     for left, right in itertools.pairwise(anchors):
         before = right
-        while before - left > 2 * reach + _EPSILON_S:
-            at = int(np.searchsorted(times, before - 2 * reach - _EPSILON_S))
+        while before - left > gap_s + _EPSILON_S:
+            at = int(np.searchsorted(times, before - gap_s - _EPSILON_S))
             if at == len(times) or times[at] >= before:
                 at -= 1
             if at < 0 or times[at] <= left:
                 break
             added.append(int(inside[at]))
             before = float(times[at])
-    chosen = np.union1d(sample, np.array(added, dtype=np.intp))
-    return chosen[np.argsort(times_s[chosen], kind="stable")]
+    return np.array(added, dtype=np.intp)
 
 
 def _starts(times_s: npt.NDArray[np.float64], keys: npt.NDArray[np.bool_]) -> npt.NDArray[np.intp]:

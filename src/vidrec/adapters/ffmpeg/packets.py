@@ -13,6 +13,8 @@ import numpy.typing as npt
 _NO_PTS = -(1 << 63)
 _KEY = 1
 _DISCARD = 4
+_BEYOND = 32
+"""Packets: more than decoders reorder."""
 _TRUSTED_IF_ALL_KEYS = frozenset(
     {"av1", "h264", "hevc", "mpeg1video", "mpeg2video", "mpeg4", "vp8", "vp9"}
     | {"cfhd", "dnxhd", "dvvideo", "ffv1", "ffvhuff", "huffyuv", "jpeg2000", "mjpeg", "png", "prores", "rawvideo"}
@@ -25,14 +27,15 @@ class Packets:
     """Packets in decoding order."""
 
     pts: npt.NDArray[np.int64]
-    """Shape (n,), in units of `time_base`; the decoding time where the container has no presentation time."""
+    """Shape (n,), in the stream's own unit; the decoding time where the container has no presentation time."""
     times_s: npt.NDArray[np.float64]
     """Shape (n,), seconds from the start of the video, not negative; NaN for packets that are never shown."""
     keys: npt.NDArray[np.bool_]
     """Shape (n,): which of them decode by themselves."""
     end_s: float
     """When the last of them ends; 0.0 where there is none."""
-    time_base: Fraction
+    more: bool
+    """Whether the file goes on after them."""
     exact: bool
     """Whether every packet has a presentation time, so that its frame is known by it."""
 
@@ -44,12 +47,12 @@ class PacketListParser:
     """Takes the listing in pieces as it comes."""
 
     def __init__(self, *, until_s: float = math.inf) -> None:
-        """`keys_beyond` counts keyframes from `until_s` seconds on."""
-        self.keys_beyond = 0
         self._until_s = until_s
+        self._beyond = 0
         self._rest = b""
         self._rows: list[tuple[int, int, int]] = []
         self._time_base = Fraction(1)
+        self._until = math.inf
         self._codec = ""
         self._exact = True
 
@@ -61,6 +64,11 @@ class PacketListParser:
                 self._header(line.decode("ascii", "replace"))
             elif line:
                 self._row(line)
+
+    @property
+    def complete(self) -> bool:
+        """Whether enough has come from `until_s` on to know that nothing from before it is left to come."""
+        return self._beyond >= _BEYOND
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -80,7 +88,7 @@ class PacketListParser:
             times_s=np.where(hidden, np.nan, np.maximum(seconds, 0.0)),
             keys=keys,
             end_s=max(0.0, float(ends.max())) if len(ends) else 0.0,
-            time_base=self._time_base,
+            more=self.complete,
             exact=self._exact,
         )
 
@@ -92,13 +100,13 @@ class PacketListParser:
             time, self._exact = int(fields[1]), False
         flags = int(fields[6][3:], 16) if len(fields) > 6 and fields[6].startswith(b" F=") else _KEY
         self._rows.append((time, duration, flags))
-        if flags & _KEY and time * self._time_base >= self._until_s:
-            self.keys_beyond += 1
+        self._beyond += time >= self._until
 
     def _header(self, line: str) -> None:
         name, _, value = line.partition(": ")
         if name == "#tb 0":
             self._time_base = Fraction(value)
+            self._until = self._until_s / float(self._time_base)
         elif name == "#codec_id 0":
             self._codec = value.strip()
 

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import IO
 
 import numpy as np
-import numpy.typing as npt
 
 from vidrec.adapters.ffmpeg import commands
 from vidrec.adapters.ffmpeg.canvases import sampled_frames
@@ -26,13 +25,13 @@ from vidrec.adapters.ffmpeg.packets import PacketListParser, Packets
 from vidrec.adapters.sandbox import ConfinedProcess, LimitExceeded, Limits
 from vidrec.domain.errors import FailureReason, UnusableMedia
 from vidrec.domain.models import MediaInfo, SampledFrames, TimeRange
-from vidrec.domain.sampling import Plan, chunks_within, plan
+from vidrec.domain.sampling import MAX_INTERVAL_S, Plan, chunks_within, plan
 
 _TAIL_S = 10.0
 _SEEK_MARGIN_S = 10.0
 """Some containers seek to any frame near the time: this much earlier there is a keyframe on the way in most videos."""
-_KEYS_BEYOND = 2
-"""Decoders hold a frame back until the next ones come: these push the last sampled one out."""
+_FOLLOWERS = 16
+"""Decoders hold frames back until later packets come: this many push the last sampled one out."""
 _MAX_PACKETS = 2_000_000
 _STILL_S = 0.04
 _OUT_OF_MEMORY = "Cannot allocate memory"
@@ -76,11 +75,11 @@ class FfmpegFrameSource:
     def _sample_chunk(self, file: IO[bytes], info: MediaInfo, chunk: TimeRange, batch: int) -> Iterator[SampledFrames]:
         reading = commands.reading_from(chunk.start_s - _SEEK_MARGIN_S, info)
         canvas = Canvas.of(info)
-        packets, _ = self._list(file, reading, until_s=chunk.end_s)
+        packets, _ = self._list(file, reading, until_s=chunk.end_s + MAX_INTERVAL_S)
         chosen = plan(packets.times_s, packets.keys, chunk, info.duration_s)
         if not len(chosen.sample):
             return
-        chosen = Plan(chosen.decode | _keys_beyond(packets, chunk.end_s), chosen.sample)
+        chosen = _with_followers(chosen, packets)
         planned = self._decode(
             file,
             canvas,
@@ -110,7 +109,7 @@ class FfmpegFrameSource:
         with self._run(file, commands.list_packets(reading, max_pixels=self._max_pixels)) as process:
             for _, data in process.chunks():
                 listing.feed(data)
-                if listing.keys_beyond >= _KEYS_BEYOND:
+                if listing.complete:
                     break
                 if len(listing) > _MAX_PACKETS:
                     raise LimitExceeded
@@ -167,10 +166,13 @@ def _without_waiting(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_NONBLOCK)
 
 
-def _keys_beyond(packets: Packets, end_s: float) -> npt.NDArray[np.bool_]:
-    """Marks the first keyframes after the chunk."""
-    beyond = packets.keys & (packets.times_s >= end_s)
-    return beyond & (np.cumsum(beyond) <= _KEYS_BEYOND)
+def _with_followers(chosen: Plan, packets: Packets) -> Plan:
+    """Decodes also the packets after the last one where ffmpeg would else read on for it to the end of the file."""
+    decode = chosen.decode.copy()
+    if packets.more:
+        last = int(np.flatnonzero(decode)[-1])
+        decode[last : last + 1 + _FOLLOWERS] = True
+    return Plan(decode, chosen.sample)
 
 
 def _nothing_decodes() -> UnusableMedia:
