@@ -1,19 +1,17 @@
 """Run as a script, never imported: takes rights away from its own process, then becomes the given program.
 
-    python -I -S confine.py '{"parent": PID, "memory_bytes": N, "cpu_s": N, "files": N}' PROGRAM [ARGUMENT...]
+    python -I -S confine.py PARENT_PID MEMORY_BYTES CPU_SECONDS OPEN_FILES PROGRAM [ARGUMENT...]
 
-It exists because a threaded parent cannot safely run code between fork and exec. Only the standard library is used.
-Exits with 126 and one line on stderr where the program cannot be started or a limit cannot be set.
+It exists because a threaded parent cannot safely run code between fork and exec. It runs for every file several times:
+it imports little, so that it starts fast. Exits with 126 and one line on stderr where the program cannot be started or a
+limit cannot be set.
 """
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import errno
-import json
 import os
-import platform
 import resource
 import signal
 import struct
@@ -41,13 +39,13 @@ _FORBIDDEN_CALLS = {
 }
 
 
-def _limit(limits: dict[str, int]) -> None:
+def _limit(memory_bytes: int, cpu_s: int, files: int) -> None:
     for kind, value in (
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_FSIZE, 0),
-        (resource.RLIMIT_NOFILE, limits["files"]),
-        (resource.RLIMIT_CPU, limits["cpu_s"]),
-        (resource.RLIMIT_AS, limits["memory_bytes"]),
+        (resource.RLIMIT_NOFILE, files),
+        (resource.RLIMIT_CPU, cpu_s),
+        (resource.RLIMIT_AS, memory_bytes),
     ):
         hard = resource.getrlimit(kind)[1]
         allowed = value if hard == resource.RLIM_INFINITY else min(value, hard)
@@ -74,7 +72,7 @@ def _hide_files(libc: ctypes.CDLL, program: str) -> None:
         return
     folder = os.path.dirname(os.path.realpath(program))
     for path in (folder, os.path.join(os.path.dirname(folder), "lib"), *_LIBRARIES):
-        with contextlib.suppress(FileNotFoundError):
+        if os.path.exists(path):
             opened = os.open(path, os.O_PATH | os.O_CLOEXEC)
             rights = _LANDLOCK_EXECUTE | _LANDLOCK_READ_FILE | (_LANDLOCK_READ_DIR if os.path.isdir(path) else 0)
             libc.syscall(_LANDLOCK_ADD_RULE, rules, 1, struct.pack("=Qi", rights, opened), 0)
@@ -85,9 +83,10 @@ def _hide_files(libc: ctypes.CDLL, program: str) -> None:
 
 def _forbid_calls(libc: ctypes.CDLL) -> None:
     """No socket can be made and no other process touched. Nothing on machines whose call numbers are not known here."""
-    if platform.machine() not in _FORBIDDEN_CALLS:
+    machine = os.uname().machine
+    if machine not in _FORBIDDEN_CALLS:
         return
-    architecture, calls = _FORBIDDEN_CALLS[platform.machine()]
+    architecture, calls = _FORBIDDEN_CALLS[machine]
     program = [
         (_BPF_LOAD, 0, 0, 4),
         (_BPF_JUMP_IF_EQUAL, 1, 0, architecture),
@@ -103,16 +102,16 @@ def _forbid_calls(libc: ctypes.CDLL) -> None:
     libc.prctl(_PR_SET_SECCOMP, 2, filters, 0, 0)
 
 
-def _main(limits: dict[str, int], command: list[str]) -> None:
+def _main(parent: int, limits: list[int], command: list[str]) -> None:
     try:
         if sys.platform == "linux":
             libc = ctypes.CDLL(None, use_errno=True)
-            _die_with(libc, limits["parent"])
+            _die_with(libc, parent)
             libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
             _leave_network(libc)
             _hide_files(libc, command[0])
             _forbid_calls(libc)
-        _limit(limits)
+        _limit(*limits)
         os.execv(command[0], command)
     except (OSError, ValueError) as error:
         os.write(2, f"cannot start {command[0]}: {error}\n".encode())
@@ -120,4 +119,4 @@ def _main(limits: dict[str, int], command: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    _main(json.loads(sys.argv[1]), sys.argv[2:])
+    _main(int(sys.argv[1]), [int(value) for value in sys.argv[2:5]], sys.argv[5:])

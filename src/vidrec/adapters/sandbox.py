@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import json
 import os
 import selectors
 import signal
@@ -181,14 +180,9 @@ class ConfinedProcess:
 def _start(
     command: Sequence[str], stdin: IO[bytes], limits: Limits, passed: tuple[int, ...]
 ) -> subprocess.Popen[bytes]:
-    rights = {
-        "parent": os.getpid(),
-        "memory_bytes": limits.memory_bytes,
-        "cpu_s": max(1, round(limits.cpu_s)),
-        "files": _OPEN_FILES,
-    }
+    rights = (os.getpid(), limits.memory_bytes, max(1, round(limits.cpu_s)), _OPEN_FILES)
     return subprocess.Popen(
-        [sys.executable, "-I", "-S", str(_LAUNCHER), json.dumps(rights), *command],
+        [sys.executable, "-I", "-S", str(_LAUNCHER), *map(str, rights), *command],
         stdin=stdin,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
