@@ -54,7 +54,7 @@ class SqlCatalogue:
         found: dict[str, str] = {}
         for batch in in_batches(video_ids):
             statement = select(videos.c.id, videos.c.content_sha256).where(videos.c.id.in_(batch), _SHOWN)
-            found.update((row.id, row.content_sha256) for row in self._connection.execute(statement))
+            found.update(self._connection.execute(statement).all())
         return found
 
     def resolve(self, external_ids: Sequence[str]) -> Mapping[str, str]:
