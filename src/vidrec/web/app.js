@@ -219,7 +219,7 @@ function users() {
 }
 
 function suggest() {
-  const demo = ["mina", "joon", "ada", "luis"];
+  const demo = ["mina", "jun", "sora"];
   const all = [...new Set([...users(), ...demo])];
   $("users").replaceChildren(...all.map((user) => Object.assign(element("option"), { value: user })));
 }
