@@ -7,23 +7,24 @@ batches are on their way to the encoder at any time. Held in memory are one chun
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from vidrec.application import pictures
+from vidrec.application.patience import Patience
 from vidrec.application.ports import Encoder, FrameSource, MediaStore, VectorIndex
 from vidrec.application.read_ahead import read_ahead
 from vidrec.domain.errors import FailureReason, NotFound, UnusableMedia
 from vidrec.domain.models import (
     Embeddings,
-    Frames,
     MediaInfo,
     ModelVersion,
     SampledFrames,
@@ -37,14 +38,10 @@ from vidrec.domain.segmentation import chunks, segment_chunk, video_embedding
 BATCH = 32
 IN_FLIGHT = 2
 """Batches on their way to the encoder, so that it never waits for the next one."""
+READ_AHEAD = 2
 PICTURES_A_SEGMENT = 3
 DULL = 12.0
 """Frames whose pixels deviate less than this (of 255) make no thumbnail where there is a better one."""
-
-
-Patience = Callable[[Callable[[], object]], object]
-"""Runs a call to a store or to the encoder and answers its result: may wait and try again where it is unavailable, and
-raises where the work is to be stopped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +53,27 @@ class Indexed:
 
 
 @dataclass(frozen=True, slots=True)
-class _Chunk:
+class _Encoded:
+    """Consecutive sampled frames of one chunk, without their pixels."""
+
+    chunk: TimeRange
     times_s: npt.NDArray[np.float64]
     embeddings: Embeddings
     pictures: Sequence[bytes]
     contrast: npt.NDArray[np.float32]
     """Standard deviation of each frame's pixels."""
+
+    @classmethod
+    def joined(cls, chunk: TimeRange, parts: Iterable[_Encoded]) -> _Encoded:
+        """All parts of one chunk, in their order."""
+        held = list(parts)
+        return cls(
+            chunk,
+            np.concatenate([part.times_s for part in held]),
+            np.concatenate([part.embeddings for part in held]),
+            [picture for part in held for picture in part.pictures],
+            np.concatenate([part.contrast for part in held]),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +97,7 @@ class VideoIndexer:
         self._batch = batch
 
     def index(self, video: Video, model: ModelVersion, patiently: Patience) -> Indexed:
-        """Probes, samples, encodes and writes segments, pictures, thumbnail, and the video's row last.
+        """Probes, samples, encodes and writes pictures, segments, and the video's row last.
 
         UnusableMedia where the file is the problem; whatever `patiently` raises.
         """
@@ -97,6 +109,8 @@ class VideoIndexer:
             raise UnusableMedia(FailureReason.MISSING, f"the file is not there any more: {error}") from error
         vector = video_embedding(segments)
         patiently(lambda: self._write_thumbnail(video.id, segments, middles, vector))
+        for number in range(len(segments), video.segment_count):
+            patiently(partial(self._store.delete, pictures.segment_prefix(video.id, number)))
         row = VideoVector(video_id=video.id, category=video.category, duration_s=media.duration_s, embedding=vector)
         patiently(lambda: self._index.upsert(model, row, segments))
         return Indexed(media, len(segments))
@@ -107,71 +121,60 @@ class VideoIndexer:
         self._store.delete(pictures.prefix(video_id))
 
     def _segments(
-        self,
-        video_id: str,
-        path: Path,
-        media: MediaInfo,
-        model: ModelVersion,
-        patiently: Patience,
+        self, video_id: str, path: Path, media: MediaInfo, model: ModelVersion, patiently: Patience
     ) -> tuple[list[Segment], list[_Middle]]:
         """All segments in order, and the middle picture of each; their pictures are stored."""
         segments: list[Segment] = []
         middles: list[_Middle] = []
-        for within in chunks(media.duration_s):
-            chunk = self._encoded(path, media, within, model, patiently)
-            for cut in segment_chunk(chunk.times_s, chunk.embeddings, _known_end(within, media, chunk)):
-                shown = _spread(cut.first, cut.stop)
-                for position, frame in enumerate(shown):
-                    key = pictures.segment_key(video_id, len(segments), position)
-                    patiently(partial(self._store.put, key, chunk.pictures[frame]))
-                middle = len(shown) // 2
-                key = pictures.segment_key(video_id, len(segments), middle)
-                middles.append(_Middle(key, float(chunk.contrast[shown[middle]])))
-                segments.append(
-                    Segment(video_id=video_id, number=len(segments), time=cut.time, embedding=cut.embedding)
-                )
+        sampled = read_ahead(self._sampled(path, media), ahead=READ_AHEAD, check=patiently.check)
+        with closing(sampled), closing(self._encoded(sampled, model, patiently)) as encoded:
+            for within, parts in groupby(encoded, key=lambda part: part.chunk):
+                chunk = _Encoded.joined(within, parts)
+                for cut in segment_chunk(chunk.times_s, chunk.embeddings, _known_end(chunk, media)):
+                    number = len(segments)
+                    middles.append(
+                        self._write_pictures(video_id, number, chunk, _spread(cut.first, cut.stop), patiently)
+                    )
+                    segments.append(Segment(video_id=video_id, number=number, time=cut.time, embedding=cut.embedding))
         if not segments:
             raise UnusableMedia(FailureReason.NO_DECODABLE_FRAME, "no frame of the video could be decoded")
         return segments, middles
 
+    def _sampled(self, path: Path, media: MediaInfo) -> Generator[tuple[TimeRange, SampledFrames]]:
+        for chunk in chunks(media.duration_s):
+            for batch in self._frames.sample(path, media, chunk, batch=self._batch):
+                yield chunk, batch
+
     def _encoded(
-        self,
-        path: Path,
-        media: MediaInfo,
-        within: TimeRange,
-        model: ModelVersion,
-        patiently: Patience,
-    ) -> _Chunk:
-        times: list[npt.NDArray[np.float64]] = []
-        embeddings: list[Embeddings] = []
-        jpegs: list[bytes] = []
-        contrast: list[npt.NDArray[np.float32]] = []
+        self, sampled: Iterable[tuple[TimeRange, SampledFrames]], model: ModelVersion, patiently: Patience
+    ) -> Generator[_Encoded]:
+        """The same frames with their embeddings, in order; chunks follow each other without a pause of the encoder."""
 
-        def encode(frames: Frames) -> Embeddings:
-            result = patiently(lambda: self._encoder.encode(frames, model_version=model.version))
-            assert isinstance(result, np.ndarray)
-            return result
+        def encode(chunk: TimeRange, batch: SampledFrames) -> _Encoded:
+            embeddings = patiently(lambda: self._encoder.encode(batch.frames, model_version=model.version))
+            contrast = batch.frames[:, ::8, ::8].std(axis=(1, 2, 3), dtype=np.float32)
+            return _Encoded(chunk, batch.times_s, embeddings, batch.pictures, contrast)
 
-        waiting: deque[Future[Embeddings]] = deque()
-        with (
-            ThreadPoolExecutor(IN_FLIGHT, thread_name_prefix="encode") as pool,
-            closing(read_ahead(self._sampled(path, media, within), ahead=1)) as sampled,
-        ):
-            for batch in sampled:
-                waiting.append(pool.submit(encode, batch.frames))
-                times.append(batch.times_s)
-                jpegs.extend(batch.pictures)
-                contrast.append(batch.frames[:, ::8, ::8].std(axis=(1, 2, 3), dtype=np.float32))
-                if len(waiting) > IN_FLIGHT:
-                    embeddings.append(waiting.popleft().result())
-            embeddings.extend(future.result() for future in waiting)
-        if not times:
-            empty = np.zeros(0, dtype=np.float32)
-            return _Chunk(np.zeros(0), np.zeros((0, model.dimension), dtype=np.float32), [], empty)
-        return _Chunk(np.concatenate(times), np.concatenate(embeddings), jpegs, np.concatenate(contrast))
+        waiting: deque[Future[_Encoded]] = deque()
+        with ThreadPoolExecutor(IN_FLIGHT, thread_name_prefix="encode") as pool:
+            try:
+                for chunk, batch in sampled:
+                    waiting.append(pool.submit(encode, chunk, batch))
+                    if len(waiting) > IN_FLIGHT:
+                        yield waiting.popleft().result()
+                while waiting:
+                    yield waiting.popleft().result()
+            finally:
+                pool.shutdown(wait=False, cancel_futures=True)
 
-    def _sampled(self, path: Path, media: MediaInfo, within: TimeRange) -> Iterator[SampledFrames]:
-        return self._frames.sample(path, media, within, batch=self._batch)
+    def _write_pictures(
+        self, video_id: str, number: int, chunk: _Encoded, shown: Sequence[int], patiently: Patience
+    ) -> _Middle:
+        for position, frame in enumerate(shown):
+            key = pictures.segment_key(video_id, number, position)
+            patiently(partial(self._store.put, key, chunk.pictures[frame]))
+        middle = len(shown) // 2
+        return _Middle(pictures.segment_key(video_id, number, middle), float(chunk.contrast[shown[middle]]))
 
     def _write_thumbnail(
         self, video_id: str, segments: Sequence[Segment], middles: Sequence[_Middle], vector: npt.NDArray[np.float32]
@@ -188,8 +191,8 @@ def _spread(first: int, stop: int) -> list[int]:
     return [first + int((i + 0.5) * (stop - first) / count) for i in range(count)]
 
 
-def _known_end(within: TimeRange, media: MediaInfo, chunk: _Chunk) -> TimeRange:
+def _known_end(chunk: _Encoded, media: MediaInfo) -> TimeRange:
     """The chunk's range; of a video of unknown length it ends with its last frame."""
-    if media.duration_s > 0 or not len(chunk.times_s):
-        return within
-    return TimeRange(within.start_s, max(within.start_s, float(chunk.times_s[-1])))
+    if media.duration_s > 0:
+        return chunk.chunk
+    return TimeRange(chunk.chunk.start_s, max(chunk.chunk.start_s, float(chunk.times_s[-1])))

@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from vidrec.application.jobs import INDEX_VIDEO
+from vidrec.application.jobs import index_job
 from vidrec.application.ports import Database, JobQueue, UnitOfWork
 from vidrec.domain.errors import Conflict, InvalidInput
-from vidrec.domain.models import NewJob, NewVideo, Video, VideoStatus
+from vidrec.domain.models import NewVideo, Video, VideoStatus
 
 VIDEO_SUFFIXES = frozenset(
     {".webm", ".mp4", ".mkv", ".mov", ".avi", ".ogv", ".m4v", ".flv", ".wmv", ".mpg", ".mpeg", ".ts", ".gif", ".3gp"}
@@ -178,12 +178,12 @@ class Ingest:
                     intake.already.append(known.id)
                     continue
                 intake.queued.append(known.id)
-            self._queue.enqueue(uow, [_job(video_id) for video_id in jobs])
+            self._queue.enqueue(uow, [index_job(video_id) for video_id in jobs])
             self._queue_again(uow, again)
 
     def _queue_again(self, uow: UnitOfWork, video_ids: Sequence[str]) -> None:
         uow.catalogue.requeue(video_ids)
-        self._queue.enqueue(uow, [_job(video_id) for video_id in video_ids])
+        self._queue.enqueue(uow, [index_job(video_id) for video_id in video_ids])
 
     def _described(self, sources: Sequence[Source], intake: Intake, progress: Callable[[int], None]) -> list[NewVideo]:
         """The files as videos, hashed where location, size and time of change are not known already."""
@@ -219,7 +219,3 @@ def _describe(source: Source, known: Video | None) -> NewVideo:
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _job(video_id: str) -> NewJob:
-    return NewJob(kind=INDEX_VIDEO, payload={}, video_id=video_id, dedupe_key=f"{INDEX_VIDEO}:{video_id}")

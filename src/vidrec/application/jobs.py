@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+from vidrec.domain.models import NewJob
+
 INDEX_VIDEO = "index_video"
 """Look into a video and write its vectors. The job's `video_id` names it."""
 ERASE_VIDEO = "erase_video"
 """Remove all that is kept of a deleted video. The job's `video_id` names it; payload: `receipt_id`."""
+
+
+def index_job(video_id: str) -> NewJob:
+    """The job that indexes a video; nothing is added where one waits or runs already."""
+    return NewJob(kind=INDEX_VIDEO, payload={}, video_id=video_id, dedupe_key=f"{INDEX_VIDEO}:{video_id}")

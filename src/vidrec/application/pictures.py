@@ -13,9 +13,14 @@ def thumbnail_key(video_id: str) -> str:
     return f"{prefix(video_id)}thumbnail.jpg"
 
 
+def segment_prefix(video_id: str, number: int) -> str:
+    """What the keys of a segment's pictures start with."""
+    return f"{prefix(video_id)}{number:06d}-"
+
+
 def segment_key(video_id: str, number: int, position: int) -> str:
     """A frame of a segment; `position` counts the segment's pictures from 0."""
-    return f"{prefix(video_id)}{number:06d}-{position}.jpg"
+    return f"{segment_prefix(video_id, number)}{position}.jpg"
 
 
 def location(key: str) -> str:

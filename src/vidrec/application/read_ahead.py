@@ -4,49 +4,58 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator
 from contextlib import suppress
 from typing import TypeVar
 
 T = TypeVar("T")
+_LOOK_EVERY_S = 0.1
+_END_S = 1.0
 
 
-def read_ahead(source: Iterator[T], *, ahead: int) -> Generator[T]:
-    """The items of `source`, of which up to `ahead` wait ready. Errors of the source are raised in their place. Closing
-    the generator closes the source, in the thread that reads it, before it returns."""
-    ready: queue.Queue[tuple[T | None, BaseException | None]] = queue.Queue(ahead)
+def read_ahead(source: Generator[T], *, ahead: int, check: Callable[[], None] = lambda: None) -> Generator[T]:
+    """The items of `source`, of which up to `ahead` wait ready. Errors of the source are raised in their place; `check`
+    is called while an item is awaited, and what it raises ends the waiting.
+
+    Closing the generator closes the source, in the thread that reads it. Where that is in the middle of a long step,
+    it is left to close after it."""
+    ready: queue.Queue[tuple[T] | BaseException | None] = queue.Queue(ahead)
     closed = threading.Event()
 
-    def put(item: T | None, error: BaseException | None = None) -> bool:
+    def put(item: tuple[T] | BaseException | None) -> bool:
         while not closed.is_set():
             with suppress(queue.Full):
-                ready.put((item, error), timeout=0.1)
+                ready.put(item, timeout=_LOOK_EVERY_S)
                 return True
         return False
 
     def read() -> None:
         try:
             for item in source:
-                if not put(item):
+                if not put((item,)):
                     return
-            put(None, StopIteration())
+            put(None)
         except BaseException as error:  # to be raised where the items are taken
-            put(None, error)
+            put(error)
         finally:
-            if isinstance(source, Generator):
-                source.close()
+            source.close()
 
     thread = threading.Thread(target=read, name="read-ahead", daemon=True)
     thread.start()
     try:
-        while True:
-            item, error = ready.get()
-            if isinstance(error, StopIteration):
-                return
-            if error is not None:
-                raise error
-            assert item is not None
-            yield item
+        while (item := _next(ready, check)) is not None:
+            if isinstance(item, BaseException):
+                raise item
+            yield item[0]
     finally:
         closed.set()
-        thread.join()
+        thread.join(_END_S)
+
+
+def _next(
+    ready: queue.Queue[tuple[T] | BaseException | None], check: Callable[[], None]
+) -> tuple[T] | BaseException | None:
+    while True:
+        check()
+        with suppress(queue.Empty):
+            return ready.get(timeout=_LOOK_EVERY_S)

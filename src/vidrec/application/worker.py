@@ -9,13 +9,14 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from vidrec.application.erase import finish_erase_video
-from vidrec.application.index_video import VideoIndexer
-from vidrec.application.jobs import ERASE_VIDEO, INDEX_VIDEO
-from vidrec.application.ports import Database, Encoder, FrameSource, JobQueue, MediaStore, VectorIndex
+from vidrec.application.index_video import Indexed, VideoIndexer
+from vidrec.application.jobs import ERASE_VIDEO, INDEX_VIDEO, index_job
+from vidrec.application.patience import Patience, Stopping
+from vidrec.application.ports import Database, Encoder, FrameSource, JobQueue, MediaStore, UnitOfWork, VectorIndex
 from vidrec.domain.errors import FailureReason, LeaseLost, ModelVersionMismatch, Unavailable, UnusableMedia
 from vidrec.domain.models import Job, JobState, ModelVersion, Video
 
@@ -26,10 +27,8 @@ FLUSH_EVERY_S = 5.0
 BURY_EVERY_S = 2.0
 PATIENCE_S = 600.0
 """How long one call may find its dependency unavailable before the attempt is counted as failed."""
-
-
-class _Stopping(Exception):
-    """The worker was told to stop in the middle of a job."""
+MODEL_POLL_S = 1.0
+"""How often a worker looks whether the encoder holds the active model version, while it does not."""
 
 
 @dataclass(eq=False)
@@ -58,6 +57,7 @@ class Worker:
         self._database = database
         self._queue = queue
         self._index = index
+        self._encoder = encoder
         self._store = store
         self._indexer = VideoIndexer(index, frames, encoder, store)
         self._lease_s = lease_s
@@ -85,7 +85,10 @@ class Worker:
             thread.join()
         over.set()
         keeper.join()
-        self._flush()
+        try:
+            self._flush()
+        except Unavailable as error:
+            log.warning("the vector index was not flushed: %s", error)
 
     # ---------------------------------------------------------------------------------- one job at a time
 
@@ -93,70 +96,86 @@ class Worker:
         while not self._stop.is_set():
             try:
                 job = self._queue.lease(KINDS, lease_s=self._lease_s)
-                if job is None and until_empty and self._nothing_left():
+                if job is not None:
+                    self._hold(job)
+                elif until_empty and self._nothing_left():
                     return
+                else:
+                    self._stop.wait(self._poll_s)
             except Unavailable as error:
                 log.warning("waiting: %s", error)
                 self._stop.wait(error.retry_after_s)
-                continue
-            if job is None:
-                self._stop.wait(self._poll_s)
-                continue
-            lease = _Lease(job)
-            self._leases.add(lease)
-            try:
-                self._do(lease)
-            finally:
-                self._leases.discard(lease)
+            except Exception:  # a worker that silently does one thing less at a time helps nobody
+                log.exception("looking for work failed")
+                self._stop.wait(1.0)
 
     def _nothing_left(self) -> bool:
         counts = self._queue.counts()
         return not counts.get(JobState.QUEUED) and not counts.get(JobState.RUNNING)
 
-    def _do(self, lease: _Lease) -> None:
-        job = lease.job
+    def _hold(self, job: Job) -> None:
+        lease = _Lease(job)
+        self._leases.add(lease)
+        try:
+            self._do(job, Patience(lost=lease.lost, stop=self._stop, limit_s=self._patience_s))
+        finally:
+            self._leases.discard(lease)
+
+    def _do(self, job: Job, patiently: Patience) -> None:
+        """Does the job, or gives it back in the way that fits what went wrong."""
         try:
             if job.kind == ERASE_VIDEO:
-                finish_erase_video(
-                    job, database=self._database, queue=self._queue, index=self._index, store=self._store
-                )
+                patiently(lambda: self._erase(job))
             else:
-                self._index_video(lease)
+                self._index_video(job, patiently)
+            return
         except LeaseLost:
             log.info("%s %s was taken over or cancelled", job.kind, job.video_id)
-            self._take_back_if_deleted(job)
-        except _Stopping:
-            self._queue.release(job)
+        except Stopping:
+            self._release(job)
         except ModelVersionMismatch as error:
-            log.warning("waiting for the encoder: %s", error)
-            self._stop.wait(2.0)
-            self._queue.release(job)
+            log.warning("%s %s begins again: %s", job.kind, job.video_id, error)
+            self._release(job)
         except Unavailable as error:
             log.warning("%s %s is tried again later: %s", job.kind, job.video_id, error)
-            self._give_back(job, str(error))
+            self._retry(job, str(error))
         except Exception as error:  # one job's fault must not end the others
             log.exception("%s %s failed and is tried again", job.kind, job.video_id)
-            self._give_back(job, f"{type(error).__name__}: {error}")
+            self._retry(job, f"{type(error).__name__}: {error}")
+        if job.kind == INDEX_VIDEO:
+            self._take_back_if_deleted(str(job.video_id))
 
-    def _give_back(self, job: Job, error: str) -> None:
-        try:
-            self._queue.retry(job, error)
-        except Unavailable:
-            log.warning("could not give job %s back: its lease will end", job.id)
+    def _release(self, job: Job) -> None:
+        self._set_queued(job)
+        self._queue.release(job)
 
-    def _index_video(self, lease: _Lease) -> None:
-        job = lease.job
-        patiently = self._patience(lease)
-        with self._database.transaction() as uow:
-            model = uow.models.active()
-            video = uow.catalogue.get([str(job.video_id)]).get(str(job.video_id))
-            if video is None:  # deleted: nothing to do
-                self._queue.complete(uow, job)
-                return
-            uow.catalogue.mark_processing(video.id)
-        if model is None:
-            raise Unavailable("no model is active yet", retry_after_s=2.0)
+    def _retry(self, job: Job, error: str) -> None:
+        self._set_queued(job)
+        self._queue.retry(job, error)
+
+    def _set_queued(self, job: Job) -> None:
+        """A video that nobody works on now is shown as waiting."""
+        if job.kind != INDEX_VIDEO:
+            return
+        with suppress(LeaseLost), self._database.transaction() as uow:
+            self._check_ours(job)
+            uow.catalogue.requeue([str(job.video_id)])
+
+    def _check_ours(self, job: Job) -> None:
+        """LeaseLost where another worker has the job. Called in a transaction, so that the job stays ours to its end."""
+        now = self._queue.get([job.id]).get(job.id)
+        if now is None or now.lease_token != job.lease_token:
+            raise LeaseLost(f"job {job.id} is not ours any more")
+
+    def _erase(self, job: Job) -> None:
+        finish_erase_video(job, database=self._database, queue=self._queue, index=self._index, store=self._store)
+
+    def _index_video(self, job: Job, patiently: Patience) -> None:
+        model = self._ready_model(patiently)
         patiently(lambda: self._create(model))
+        video = self._begin(job)
+        if video is None:
+            return
         started = time.monotonic()
         try:
             done = self._indexer.index(video, model, patiently)
@@ -167,68 +186,77 @@ class Worker:
                 self._queue.complete(uow, job)
             return
         self._written.set()
+        self._end(job, video, model, done)
+        log.info(
+            "%s (%s) indexed: %.1f s of video, %d segments, in %.1f s",
+            video.title,
+            video.id,
+            done.media.duration_s,
+            done.segment_count,
+            time.monotonic() - started,
+        )
+
+    def _ready_model(self, patiently: Patience) -> ModelVersion:
+        """The active model version; waits until there is one and the encoder holds it."""
+        told = False
+        while True:
+            patiently.check()
+            with self._database.snapshot() as uow:
+                active = uow.models.active()
+            if active is None:
+                missing = "no model is active yet"
+            elif (held := patiently(self._encoder.describe)["model_version"]) == active.version:
+                return active
+            else:
+                missing = f"the encoder holds model version {held}, the active one is {active.version}"
+            if not told:
+                log.warning("waiting: %s", missing)
+                told = True
+            patiently.wait(MODEL_POLL_S)
+
+    def _begin(self, job: Job) -> Video | None:
+        """The video, marked as processing; None, and the job completed, where it was deleted."""
+        video_id = str(job.video_id)
+        with self._database.transaction() as uow:
+            self._check_ours(job)
+            video = uow.catalogue.get([video_id]).get(video_id)
+            if video is None:
+                self._queue.complete(uow, job)
+            else:
+                uow.catalogue.mark_processing(video_id)
+        return video
+
+    def _end(self, job: Job, video: Video, model: ModelVersion, done: Indexed) -> None:
         with self._database.transaction() as uow:
             now = uow.catalogue.get([video.id]).get(video.id)
             kept = uow.catalogue.mark_indexed(
                 video.id, model_version=model.version, media=done.media, segment_count=done.segment_count
             )
             self._queue.complete(uow, job)
+            if kept:
+                self._begin_again_with_new_model(uow, video.id, model)
         if not kept:
             self._indexer.remove(video.id, model)
-        else:
-            self._catch_up(model, video, now)
-            log.info(
-                "%s (%s) indexed: %.1f s of video, %d segments, in %.1f s",
-                video.title,
-                video.id,
-                done.media.duration_s,
-                done.segment_count,
-                time.monotonic() - started,
-            )
+        elif now is not None and now.category != video.category:  # changed while the row was made
+            self._index.recategorise(model, video.id, now.category)
 
-    def _catch_up(self, model: ModelVersion, written: Video, now: Video | None) -> None:
-        """The category may have been changed since the row was made."""
-        if now is not None and now.category != written.category:
-            self._index.recategorise(model, written.id, now.category)
+    def _begin_again_with_new_model(self, uow: UnitOfWork, video_id: str, model: ModelVersion) -> None:
+        """Another model may have become the active one meanwhile."""
+        active = uow.models.active()
+        if active is not None and active.version != model.version:
+            self._queue.enqueue(uow, [index_job(video_id)])
 
     def _create(self, model: ModelVersion) -> None:
         if model.version not in self._created:
             self._index.create(model)
             self._created.add(model.version)
 
-    def _take_back_if_deleted(self, job: Job) -> None:
-        video_id = str(job.video_id)
-        try:
-            with self._database.snapshot() as uow:
-                gone = video_id in uow.catalogue.deleted([video_id])
-                model = uow.models.active()
-            if gone and model is not None and job.kind == INDEX_VIDEO:
-                self._indexer.remove(video_id, model)
-        except Unavailable as error:
-            log.warning("could not take back what was written of deleted video %s: %s", video_id, error)
-
-    def _patience(self, lease: _Lease) -> Callable[[Callable[[], object]], object]:
-        """Calls something that may be unavailable for a while; LeaseLost, _Stopping where the work is to end."""
-
-        def patiently(call: Callable[[], object]) -> object:
-            give_up_at = time.monotonic() + self._patience_s
-            complained = False
-            while True:
-                if lease.lost.is_set():
-                    raise LeaseLost(f"job {lease.job.id} is not ours any more")
-                if self._stop.is_set():
-                    raise _Stopping
-                try:
-                    return call()
-                except Unavailable as error:
-                    if time.monotonic() > give_up_at:
-                        raise
-                    if not complained:
-                        log.warning("waiting: %s", error)
-                        complained = True
-                    self._stop.wait(error.retry_after_s)
-
-        return patiently
+    def _take_back_if_deleted(self, video_id: str) -> None:
+        with self._database.snapshot() as uow:
+            gone = video_id in uow.catalogue.deleted([video_id])
+            models = uow.models.all() if gone else []
+        for model in models:
+            self._indexer.remove(video_id, model)
 
     # ------------------------------------------------------------------------------------- beside the jobs
 
@@ -237,15 +265,20 @@ class Worker:
         renewed = buried = flushed = 0.0
         while not over.wait(min(0.5, self._lease_s / 6)):
             now = time.monotonic()
-            if now - renewed >= self._lease_s / 3:
-                self._renew()
-                renewed = now
-            if now - buried >= BURY_EVERY_S:
-                self._bury()
-                buried = now
-            if self._written.is_set() and (not self._leases or now - flushed >= FLUSH_EVERY_S):
-                self._flush()
-                flushed = now
+            try:
+                if now - renewed >= self._lease_s / 3:
+                    renewed = now
+                    self._renew()
+                if now - buried >= BURY_EVERY_S:
+                    buried = now
+                    self._bury()
+                if self._written.is_set() and (not self._leases or now - flushed >= FLUSH_EVERY_S):
+                    flushed = now
+                    self._flush()
+            except Unavailable as error:
+                log.warning("waiting: %s", error)
+            except Exception:  # without renewal every job would be lost
+                log.exception("keeping the leases failed")
 
     def _renew(self) -> None:
         for lease in list(self._leases):
@@ -253,26 +286,19 @@ class Worker:
                 self._queue.renew(lease.job, lease_s=self._lease_s)
             except LeaseLost:
                 lease.lost.set()
-            except Unavailable as error:
-                log.warning("could not renew a lease: %s", error)
 
     def _bury(self) -> None:
         """Jobs that were begun too often without ending: their videos are failed, with what is known of the reason."""
-        try:
-            with self._database.transaction() as uow:
-                for job in self._queue.bury(uow):
-                    reason = job.last_error or "the worker died each time"
-                    log.error("%s %s given up after %d attempts: %s", job.kind, job.video_id, job.attempts, reason)
-                    if job.kind == INDEX_VIDEO and job.video_id:
-                        uow.catalogue.mark_failed(
-                            job.video_id,
-                            FailureReason.GAVE_UP,
-                            f"given up after {job.attempts} attempts: {reason}",
-                        )
-        except Unavailable as error:
-            log.warning("could not look for exhausted jobs: %s", error)
+        with self._database.transaction() as uow:
+            for job in self._queue.bury(uow):
+                reason = job.last_error or "the worker died each time"
+                log.error("%s %s given up after %d attempts: %s", job.kind, job.video_id, job.attempts, reason)
+                if job.kind == INDEX_VIDEO:
+                    message = f"given up after {job.attempts} attempts: {reason}"
+                    uow.catalogue.mark_failed(str(job.video_id), FailureReason.GAVE_UP, message)
 
     def _flush(self) -> None:
+        """Makes what was written fast to search."""
         if not self._written.is_set():
             return
         self._written.clear()
@@ -281,6 +307,6 @@ class Worker:
                 model = uow.models.active()
             if model is not None:
                 self._index.flush(model)
-        except Unavailable as error:
+        except Unavailable:
             self._written.set()
-            log.warning("could not flush the vector index: %s", error)
+            raise
