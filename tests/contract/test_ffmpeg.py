@@ -18,9 +18,10 @@ import psutil
 import pytest
 
 from tests.clips import VP9, draw, ffmpeg
-from vidrec.adapters.ffmpeg import FfmpegFrameSource
+from vidrec.adapters.ffmpeg import FfmpegFrameSource, commands
 from vidrec.adapters.ffmpeg.commands import executable
-from vidrec.domain.errors import FailureReason, UnusableMedia
+from vidrec.adapters.ffmpeg.source import _check_decoder
+from vidrec.domain.errors import FailureReason, Unavailable, UnusableMedia
 from vidrec.domain.models import MediaInfo, TimeRange
 
 SOURCE = FfmpegFrameSource(max_decode_s=60, max_memory_bytes=1 << 30, max_pixels=4096 * 2304)
@@ -324,6 +325,35 @@ def test_needing_too_much_memory_is_refused(folder: Path) -> None:
     path = draw(folder / "large.mp4", size="4096x2304", seconds=1)
     small = FfmpegFrameSource(max_decode_s=60, max_memory_bytes=256 << 20, max_pixels=1 << 26)
     assert refusal(path, small) is FailureReason.DECODE_LIMIT
+
+
+@pytest.mark.parametrize(
+    ("script", "complaint"), [("exit 1", "does not run"), ("echo 'ffmpeg version 4.4.1 Copyright'", "too old")]
+)
+def test_an_unfit_ffmpeg_is_no_fault_of_the_file(
+    tmp_path: Path, clip: Path, monkeypatch: pytest.MonkeyPatch, script: str, complaint: str
+) -> None:
+    unfit = tmp_path / "ffmpeg"
+    unfit.write_text(f"#!/bin/sh\n{script}\n")
+    unfit.chmod(0o755)
+    monkeypatch.setattr(commands, "executable", lambda: str(unfit))
+    _check_decoder.cache_clear()
+    with pytest.raises(Unavailable, match=complaint):
+        SOURCE.probe(clip)
+
+
+@pytest.mark.full
+def test_a_two_hour_video_takes_no_more_memory_than_a_short_one(folder: Path) -> None:
+    part = draw(folder / "part.mp4", seconds=60.0, size="640x360", fps=25, gop=125)
+    path = folder / "two-hours.mp4"
+    ffmpeg("-stream_loop", "119", "-i", part, "-c", "copy", path)
+    info, me = SOURCE.probe(path), psutil.Process()
+    used, before = 0, me.memory_info().rss
+    for b in SOURCE.sample(path, info, TimeRange(0.0, info.duration_s), batch=32):
+        assert len(b.times_s) <= 32
+        used = max(used, sum(p.memory_info().rss for p in (me, *me.children())) - before)
+    assert info.duration_s == pytest.approx(7200.0, abs=1.0)
+    assert used < 200 << 20
 
 
 def test_leaving_early_ends_the_child(clip: Path) -> None:

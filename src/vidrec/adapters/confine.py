@@ -2,9 +2,9 @@
 
     python -I -S confine.py PARENT_PID MEMORY_BYTES CPU_SECONDS OPEN_FILES PROGRAM [ARGUMENT...]
 
-It exists because a threaded parent cannot safely run code between fork and exec. It runs for every file several times:
-it imports little, so that it starts fast. Exits with 126 and one line on stderr where the program cannot be started or a
-limit cannot be set.
+It exists because a threaded parent cannot safely run code between fork and exec. It runs several times for every file
+and imports little, so that it starts fast. Exits with 126 and one line on stderr where the program cannot be started or
+a limit cannot be set.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ import ctypes
 import errno
 import os
 import resource
-import signal
 import struct
 import sys
 
+_SIGKILL = 9
 _PR_SET_PDEATHSIG = 1
 _PR_SET_SECCOMP = 22
 _PR_SET_NO_NEW_PRIVS = 38
@@ -26,7 +26,7 @@ _CLONE_NEWNET = 0x40000000
 _LANDLOCK_CREATE_RULESET, _LANDLOCK_ADD_RULE, _LANDLOCK_RESTRICT_SELF = 444, 445, 446
 _LANDLOCK_ALL = (1 << 13) - 1
 _LANDLOCK_EXECUTE, _LANDLOCK_READ_FILE, _LANDLOCK_READ_DIR = 1 << 0, 1 << 2, 1 << 3
-_LIBRARIES = ("/lib", "/lib64", "/usr", "/nix/store", "/etc/ld.so.cache")
+_READABLE = ("/lib", "/lib64", "/usr", "/nix/store", "/etc/ld.so.cache", "/dev/null", "/dev/random", "/dev/urandom")
 
 _BPF_LOAD, _BPF_JUMP_IF_EQUAL, _BPF_JUMP_IF_AT_LEAST, _BPF_RETURN = 0x20, 0x15, 0x35, 0x06
 _SECCOMP_KILL, _SECCOMP_ALLOW, _SECCOMP_REFUSE = 0x80000000, 0x7FFF0000, 0x00050000 | errno.EPERM
@@ -53,7 +53,7 @@ def _limit(memory_bytes: int, cpu_s: int, files: int) -> None:
 
 
 def _die_with(libc: ctypes.CDLL, parent: int) -> None:
-    libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    libc.prctl(_PR_SET_PDEATHSIG, _SIGKILL, 0, 0, 0)
     if os.getppid() != parent:
         sys.exit("the parent process is gone")
 
@@ -71,7 +71,7 @@ def _hide_files(libc: ctypes.CDLL, program: str) -> None:
     if rules < 0:
         return
     folder = os.path.dirname(os.path.realpath(program))
-    for path in (folder, os.path.join(os.path.dirname(folder), "lib"), *_LIBRARIES):
+    for path in (folder, os.path.join(os.path.dirname(folder), "lib"), *_READABLE):
         if os.path.exists(path):
             opened = os.open(path, os.O_PATH | os.O_CLOEXEC)
             rights = _LANDLOCK_EXECUTE | _LANDLOCK_READ_FILE | (_LANDLOCK_READ_DIR if os.path.isdir(path) else 0)

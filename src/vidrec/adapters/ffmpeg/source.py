@@ -8,8 +8,10 @@ whatever the codec.
 from __future__ import annotations
 
 import contextlib
+import functools
 import math
 import os
+import re
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -23,7 +25,7 @@ from vidrec.adapters.ffmpeg.commands import Canvas, Reading
 from vidrec.adapters.ffmpeg.description import describe
 from vidrec.adapters.ffmpeg.packets import PacketListParser, Packets
 from vidrec.adapters.sandbox import ConfinedProcess, LimitExceeded, Limits
-from vidrec.domain.errors import FailureReason, UnusableMedia
+from vidrec.domain.errors import FailureReason, Unavailable, UnusableMedia
 from vidrec.domain.models import MediaInfo, SampledFrames, TimeRange
 from vidrec.domain.sampling import MAX_INTERVAL_S, Plan, chunks_within, plan
 
@@ -34,6 +36,8 @@ _FOLLOWERS = 16
 """Decoders hold frames back until later packets come: this many push the last sampled one out."""
 _MAX_PACKETS = 2_000_000
 _STILL_S = 0.04
+_OLDEST_FFMPEG = 7
+"""The first that can drop packets before decoding."""
 _OUT_OF_MEMORY = "Cannot allocate memory"
 
 
@@ -127,6 +131,7 @@ class FfmpegFrameSource:
     def _run(
         self, file: IO[bytes], command: list[str], *, extra: tuple[int, int] | None = None
     ) -> Iterator[ConfinedProcess]:
+        _check_decoder()
         file.seek(0)
         try:
             with ConfinedProcess(command, stdin=file, limits=self._limits, extra=extra) as process:
@@ -136,6 +141,23 @@ class FfmpegFrameSource:
             raise UnusableMedia(
                 FailureReason.DECODE_LIMIT, "Decoding this file takes more time or memory than is allowed."
             ) from error
+
+
+@functools.cache
+def _check_decoder() -> None:
+    """Makes sure, once, that ffmpeg runs in its sandbox and is new enough: that it does not is no file's fault."""
+    limits = Limits(wall_s=60, cpu_s=60, memory_bytes=1 << 30)
+    command = [commands.executable(), "-version"]
+    with (
+        open(os.devnull, "rb", buffering=0) as nothing,
+        ConfinedProcess(command, stdin=nothing, limits=limits) as process,
+    ):
+        text = b"".join(data for _, data in process.chunks()).decode("utf-8", "replace")
+        if process.failed:
+            raise Unavailable(f"ffmpeg does not run in its sandbox: {process.messages.strip() or 'it crashed'}")
+    version = re.match(r"ffmpeg version n?(\d+)\.", text)
+    if version and int(version[1]) < _OLDEST_FFMPEG:
+        raise Unavailable(f"ffmpeg {version[1]} is too old: {_OLDEST_FFMPEG} or newer is needed")
 
 
 def _refuse_lack_of_memory(process: ConfinedProcess) -> None:
