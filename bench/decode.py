@@ -100,8 +100,8 @@ def main() -> None:
     report.write(
         "decode",
         "## Decoding\n\n"
-        f"{MINUTES} minutes of 720p at {FPS} frames a second, by the same ffmpeg; wall time and, in brackets, CPU time\n"
-        f"of all processes; median of {ROUNDS} samplings beside one full decoding.\n\n" + report.table(head, rows),
+        f"{MINUTES} minutes of 720p at {FPS} frames a second, by the same ffmpeg; wall time (CPU time of all "
+        f"processes), median of {ROUNDS} samplings beside one full decoding.\n\n" + report.table(head, rows),
     )
 
 
