@@ -273,15 +273,15 @@ def test_threads_share_one_index(library: Library) -> None:
 
     def work(seed: int) -> list[str]:
         mine = []
-        for embedding in vectors(100 + seed, 3):
+        for embedding in vectors(100 + seed, 2):
             new = library.put(video(embedding), 3)
             mine.append(new.video_id)
             library.index.flush(library.model)
             expect(lambda: [library.held(v) for v in mine], [[0, 1, 2]] * len(mine))
         return mine
 
-    with ThreadPoolExecutor(4) as pool:
-        written = [video_id for ids in pool.map(work, range(4)) for video_id in ids]
+    with ThreadPoolExecutor(3) as pool:
+        written = [video_id for ids in pool.map(work, range(3)) for video_id in ids]
     expect(lambda: sorted(library.ids(vectors(0, 1)[0])), sorted(written))
 
 

@@ -16,7 +16,7 @@ import pytest
 from tests.contract.test_index import Library, calls, expect, fails_within, model_version, segments, vectors, video
 from tests.servers import Server, free_port, milvus_lite, milvus_server, running, wait_until
 from vidrec.adapters.milvus import MilvusIndex, index, milvus_lite_command
-from vidrec.domain.errors import IndexUnavailable
+from vidrec.domain.errors import IndexUnavailable, InvalidInput
 from vidrec.domain.models import VideoVector
 
 
@@ -32,6 +32,14 @@ def test_a_refused_connection_fails_at_once() -> None:
     refused.close()
     for call in calls(refused, model_version()):
         assert "does not answer" in fails_within(call, 1.0)
+
+
+@pytest.mark.parametrize(
+    "uri", ["", "nonsense", "/a/path.db", "path.db", "localhost:19530", "http://", "http://host:99999", "ftp://host:1"]
+)
+def test_a_uri_that_is_no_server_address_is_refused(uri: str) -> None:
+    with pytest.raises(InvalidInput, match="VIDREC_MILVUS_URI"):
+        MilvusIndex(uri, timeout_s=1.0)
 
 
 def test_a_silent_server_fails_within_the_timeout_for_all_threads() -> None:

@@ -6,14 +6,16 @@ import threading
 import time
 from collections.abc import Callable
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 from vidrec.adapters.milvus.light import import_pymilvus
-from vidrec.domain.errors import IndexUnavailable
+from vidrec.domain.errors import IndexUnavailable, InvalidInput
 
 T = TypeVar("T")
 Client = Any
 """pymilvus.MilvusClient, which carries no types."""
 
+_LONGEST_REASON = 300
 _NOT_LOADED = 101
 _COLLECTION_NOT_FOUND = 100
 PATIENT_S = 60.0
@@ -32,9 +34,10 @@ _CHANNEL = {
 
 class MilvusConnection:
     """Thread-safe. A refused connection fails within milliseconds, a silent server after `timeout_s`; a server that is
-    back is used again by the next call."""
+    back is used again by the next call. InvalidInput where the URI is not an address of a server."""
 
     def __init__(self, uri: str, *, token: str, timeout_s: float) -> None:
+        _check(uri)
         self._uri = uri
         self._token = token
         self._timeout_s = timeout_s
@@ -61,7 +64,7 @@ class MilvusConnection:
             if loads is None or getattr(error, "code", None) != _NOT_LOADED:
                 raise self._translated(error) from error
         try:
-            self.load(client, loads)
+            self.load(client, loads, timeout_s=self._timeout_s)
             return operation(client)
         except _vendor_errors() as error:
             raise self._translated(error) from error
@@ -70,12 +73,13 @@ class MilvusConnection:
         """Returns where the server answers; IndexUnavailable."""
         self.run(lambda client: client.get_server_version(timeout=self._timeout_s))
 
-    def load(self, client: Client, collection: str) -> None:
+    def load(self, client: Client, collection: str, *, timeout_s: float) -> None:
         """Makes a collection searchable."""
+        deadline = time.monotonic() + timeout_s
         if self.is_lite:
             # What the server recovered from its log is only indexed, and fast to search, once flushed.
-            client.flush(collection, timeout=PATIENT_S)
-        client.load_collection(collection, timeout=PATIENT_S)
+            client.flush(collection, timeout=timeout_s)
+        client.load_collection(collection, timeout=max(deadline - time.monotonic(), 0.1))
 
     def close(self) -> None:
         with self._connecting:
@@ -97,12 +101,15 @@ class MilvusConnection:
 
     def _connect(self) -> Client:
         pymilvus = import_pymilvus()
+        client: Client | None = None
         try:
             client = pymilvus.MilvusClient(
                 self._uri, token=self._token, timeout=self._timeout_s, dedicated=True, grpc_options=_CHANNEL
             )
             self.is_lite = "lite" in client.get_server_version(timeout=self._timeout_s)
         except _vendor_errors() as error:
+            if client is not None:
+                client.close()
             translated = self._translated(error)
             self._failed_at, self._failure = time.monotonic(), str(translated)
             raise translated from error
@@ -112,6 +119,17 @@ class MilvusConnection:
         if getattr(error, "code", None) == _COLLECTION_NOT_FOUND:
             return IndexUnavailable(f"the vector index at {self._uri} lacks a collection: {_reason(error)}")
         return IndexUnavailable(f"the vector index at {self._uri} does not answer: {_reason(error)}")
+
+
+def _check(uri: str) -> None:
+    try:
+        parts = urlsplit(uri)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port beyond 65535, half an IPv6 address
+        usable = False
+    if not usable:
+        # A path would make pymilvus open Milvus Lite inside of this process, where no other process can reach it.
+        raise InvalidInput(f"VIDREC_MILVUS_URI must be http://host:port, not {uri!r}", field="VIDREC_MILVUS_URI")
 
 
 def _vendor_errors() -> tuple[type[Exception], ...]:
@@ -125,4 +143,6 @@ def _reason(error: Exception) -> str:
     # A MilvusException has a message, a gRPC error has details.
     details = getattr(error, "details", None)
     text = str(getattr(error, "message", "") or (details() if callable(details) else "") or error)
-    return text.strip().splitlines()[0] if text.strip() else type(error).__name__
+    words = " ".join(text.split()) or type(error).__name__
+    # Milvus puts its stack trace first and the cause last.
+    return words if len(words) <= _LONGEST_REASON else f"...{words[-_LONGEST_REASON:]}"

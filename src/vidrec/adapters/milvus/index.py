@@ -111,7 +111,7 @@ class MilvusIndex:
 
     def _create(self, client: Client, *, name: str, dimension: int) -> None:
         create_collection(client, name, dimension, is_lite=self._connection.is_lite)
-        self._connection.load(client, name)
+        self._connection.load(client, name, timeout_s=PATIENT_S)
 
     def _flush(self, client: Client, *, model: ModelVersion) -> None:
         if self._connection.is_lite:
