@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from vidrec.application.events import MAX_BATCH, Event, EventLog
+from vidrec.application.events import MAX_BATCH, Event, EventLog, Recorded
 from vidrec.application.ports import Database
 from vidrec.domain.errors import InvalidInput
 from vidrec.domain.models import InteractionType
@@ -75,17 +75,27 @@ def _append(
     unknown = _unknown(database, [event for _, event in batch])
     if strict and unknown:
         number, event = batch[min(unknown)]
+        column = "external_id" if event.external_id else "video_id"
         raise InvalidInput(
-            f"row {number}: there is no video {event.external_id or event.video_id}", field="external_id"
+            f"row {number}, {column}: there is no video {event.external_id or event.video_id}", field=column
         )
-    known = [event for i, (_, event) in enumerate(batch) if i not in unknown]
+    known = [row for i, row in enumerate(batch) if i not in unknown]
     if known:
-        recorded = log.record(known)
+        recorded = _record(log, known)
         result.repeated += recorded.repeated
         result.dropped += recorded.dropped
         result.new += recorded.accepted - recorded.repeated - recorded.dropped
     result.unknown += len(unknown)
     result.rows += len(batch)
+
+
+def _record(log: EventLog, batch: Sequence[tuple[int, Event]]) -> Recorded:
+    try:
+        return log.record([event for _, event in batch])
+    except InvalidInput as error:
+        if error.index is None:
+            raise
+        raise InvalidInput(f"row {batch[error.index][0]}, {error}", field=error.field) from None
 
 
 def _unknown(database: Database, events: Sequence[Event]) -> set[int]:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
+import stat
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 from vidrec.application.jobs import index_job
-from vidrec.application.ports import Database, JobQueue, UnitOfWork
+from vidrec.application.ports import Database, JobQueue, UnitOfWork, VideoChanges
 from vidrec.domain.errors import Conflict, InvalidInput
 from vidrec.domain.models import NewVideo, Video, VideoStatus
 
@@ -19,6 +23,8 @@ VIDEO_SUFFIXES = frozenset(
 )
 """What is taken from folders; a file that is named itself may be called anything."""
 FILES_A_TRANSACTION = 200
+FOLLOW_SHARE = 0.05
+"""Most of a core that following a large intake may cost."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,15 +44,12 @@ class Intake:
     """What became of the files."""
 
     queued: list[str] = field(default_factory=list)
-    """Ids of the videos that wait to be indexed: new ones, failed ones that are tried again, those of another model."""
+    """Ids of the videos that wait to be indexed: new ones, failed ones that are tried again, those of another model,
+    those that waited already."""
     already: list[str] = field(default_factory=list)
-    """Ids of the videos whose bytes were there."""
+    """For each file with nothing to do, the id of the video that it is."""
     unreadable: dict[str, str] = field(default_factory=dict)
     """Path -> why the file could not be read."""
-
-    @property
-    def video_ids(self) -> list[str]:
-        return [*self.queued, *self.already]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,15 +70,29 @@ class Progress:
 
 def find_files(paths: Sequence[Path], *, category: str | None = None) -> list[Source]:
     """The files to take in: named ones, and all videos below named folders, hidden ones left out, sorted. The category
-    defaults to the name of the containing folder. InvalidInput where a path does not exist, before anything happens."""
+    defaults to the name of the containing folder. InvalidInput where a path does not exist or is neither file nor
+    folder, before anything happens."""
+    found: dict[str, None] = {}
     for path in paths:
-        if not path.exists():
-            raise InvalidInput(f"{path}: no such file or folder", field=str(path))
-    found: dict[Path, None] = {}
-    for path in paths:
-        found.update(dict.fromkeys(_videos_below(path) if path.is_dir() else [path]))
-    files = [Path(os.path.abspath(path)) for path in found]
-    return [Source(path=file, category=category or file.parent.name or None) for file in files]
+        files = _videos_below(path) if _is_folder(path) else [path]
+        found.update(dict.fromkeys(os.path.abspath(file) for file in files))
+    return [Source(path=Path(file), category=category or text_of(Path(file).parent.name) or None) for file in found]
+
+
+def text_of(name: str) -> str:
+    """A file's name as text that can be stored: bytes that are no UTF-8 are replaced."""
+    return os.fsencode(name).decode("utf-8", "replace")
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise InvalidInput(f"{path}: no such file or folder ({reason})", field=str(path)) from None
+    if not stat.S_ISDIR(mode) and not stat.S_ISREG(mode):
+        raise InvalidInput(f"{path}: expected a file or a folder, this is neither", field=str(path))
+    return stat.S_ISDIR(mode)
 
 
 def _videos_below(folder: Path) -> list[Path]:
@@ -98,19 +115,26 @@ class Ingest:
         self._queue = queue
 
     def add(self, sources: Iterable[Source], *, progress: Callable[[int], None] = lambda done: None) -> Intake:
-        """Makes a video and a job of each file whose bytes are not there yet; a failed video and one indexed by another
-        model than the active one get a new job. `progress(done)` is called after each file. Safe to run again, also
-        after it was cut short. Conflict where an external id is another video's."""
+        """Makes a video and a job of each file whose bytes are not there yet. Of bytes that are there, a failed video
+        and one indexed by another model than the active one get a new job; an external id is given to a video that has
+        none, and the place of a file that was moved is learned; else nothing changes. The same bytes under two external
+        ids are two videos.
+
+        `progress(done)` is called after each file. Safe to run again, also after it was cut short. Conflict where an
+        external id is that of a video with other bytes."""
         intake = Intake()
         done = 0
-        batch: list[Source] = []
-        for source in sources:
-            batch.append(source)
-            if len(batch) == FILES_A_TRANSACTION:
-                self._add_batch(batch, intake, lambda n, done=done: progress(done + n))  # type: ignore[misc]
-                done += len(batch)
-                batch = []
-        self._add_batch(batch, intake, lambda n: progress(done + n))
+        rest = iter(sources)
+        while batch := list(islice(rest, FILES_A_TRANSACTION)):
+            new = []
+            for source, known in zip(batch, self._at_the_same_place(batch), strict=True):
+                try:
+                    new.append(_describe(source, known))
+                except OSError as error:
+                    intake.unreadable[text_of(str(source.path))] = error.strerror or str(error)
+                done += 1
+                progress(done)
+            self._add(new, intake)
         return intake
 
     def follow(self, video_ids: Sequence[str], *, every_s: float = 0.3, heartbeat: bool = False) -> Iterator[Progress]:
@@ -121,28 +145,22 @@ class Ingest:
         failed: dict[str, Video] = {}
         last = -1
         while True:
+            began = time.monotonic()
             with self._database.snapshot() as uow:
                 videos = uow.catalogue.get(waiting)
-            still = []
-            for video_id in waiting:
-                video = videos.get(video_id)
-                if video is None:
-                    total -= 1
-                elif video.status is VideoStatus.INDEXED:
-                    indexed += 1
-                elif video.status is VideoStatus.FAILED:
-                    failed[video_id] = video
-                else:
-                    still.append(video_id)
-            waiting = still
-            moving = any(videos[v].status is VideoStatus.PROCESSING for v in still)
+            took_s = time.monotonic() - began
+            total -= len(waiting) - len(videos)
+            indexed += sum(video.status is VideoStatus.INDEXED for video in videos.values())
+            failed.update((v.id, v) for v in videos.values() if v.status is VideoStatus.FAILED)
+            waiting = [v.id for v in videos.values() if v.status not in (VideoStatus.INDEXED, VideoStatus.FAILED)]
+            moving = any(video.status is VideoStatus.PROCESSING for video in videos.values())
             progress = Progress(indexed, dict(failed), total, moving)
             if heartbeat or progress.done != last:
                 yield progress
                 last = progress.done
             if not waiting:
                 return
-            time.sleep(every_s)
+            time.sleep(max(every_s, took_s / FOLLOW_SHARE))
 
     def reindex_all(self) -> list[str]:
         """Queues every video that another model than the active one indexed; answers their ids."""
@@ -153,58 +171,99 @@ class Ingest:
             self._queue_again(uow, stale)
         return stale
 
-    def _add_batch(self, sources: Sequence[Source], intake: Intake, progress: Callable[[int], None]) -> None:
-        if not sources:
-            return
-        new = self._described(sources, intake, progress)
+    def _at_the_same_place(self, sources: Sequence[Source]) -> list[Video | None]:
+        """For each file the video whose original was there."""
+        locations = [source.path.as_uri() for source in sources]
+        with self._database.snapshot() as uow:
+            known = uow.catalogue.find_by_location(locations)
+        return [known.get(location) for location in locations]
+
+    def _add(self, new: Sequence[NewVideo], intake: Intake) -> None:
         with self._database.transaction() as uow:
             active = uow.models.active()
-            held = dict(uow.catalogue.find_by_sha256([video.content_sha256 for video in new]))
-            taken = uow.catalogue.resolve([video.external_id for video in new if video.external_id])
-            again, jobs = [], []
+            held = _Held(uow, new)
+            to_do: dict[str, None] = {}
+            again: dict[str, None] = {}
             for video in new:
-                known = held.get(video.content_sha256)
-                owner = taken.get(video.external_id or "")
-                if owner is not None and (known is None or owner != known.id):
-                    raise Conflict(f"external_id {video.external_id!r} ({video.filename}) is that of another video")
+                known = held.find(video)
                 if known is None:
-                    known = held[video.content_sha256] = uow.catalogue.add(video)
-                    jobs.append(known.id)
-                elif known.status is VideoStatus.FAILED or (
-                    active and known.indexed_model not in (None, active.version)
-                ):
-                    again.append(known.id)
-                elif known.status is VideoStatus.INDEXED:
+                    to_do[held.remember(uow.catalogue.add(video)).id] = None
+                    continue
+                if known.id in to_do or known.id in again:  # copies of one file
                     intake.already.append(known.id)
                     continue
-                intake.queued.append(known.id)
-            self._queue.enqueue(uow, [index_job(video_id) for video_id in jobs])
-            self._queue_again(uow, again)
+                known = held.remember(_brought_up_to_date(uow, known, video))
+                stale = active is not None and known.indexed_model not in (None, active.version)
+                if known.status is VideoStatus.FAILED or (known.status is VideoStatus.INDEXED and stale):
+                    again[known.id] = None
+                elif known.status is VideoStatus.INDEXED:
+                    intake.already.append(known.id)
+                else:
+                    to_do[known.id] = None
+            self._queue.enqueue(uow, [index_job(video_id) for video_id in to_do])
+            self._queue_again(uow, list(again))
+        intake.queued += [*to_do, *again]
 
     def _queue_again(self, uow: UnitOfWork, video_ids: Sequence[str]) -> None:
         uow.catalogue.requeue(video_ids)
         self._queue.enqueue(uow, [index_job(video_id) for video_id in video_ids])
 
-    def _described(self, sources: Sequence[Source], intake: Intake, progress: Callable[[int], None]) -> list[NewVideo]:
-        """The files as videos, hashed where location, size and time of change are not known already."""
-        with self._database.snapshot() as uow:
-            known = uow.catalogue.find_by_location([source.path.as_uri() for source in sources])
-        videos = []
-        for number, source in enumerate(sources, start=1):
-            try:
-                videos.append(_describe(source, known.get(source.path.as_uri())))
-            except OSError as error:
-                intake.unreadable[str(source.path)] = error.strerror or str(error)
-            progress(number)
-        return videos
+
+class _Held:
+    """The videos that files of one batch may be, read at once."""
+
+    def __init__(self, uow: UnitOfWork, new: Sequence[NewVideo]) -> None:
+        self._by_bytes = dict(uow.catalogue.find_by_sha256([video.content_sha256 for video in new]))
+        ids = uow.catalogue.resolve([video.external_id for video in new if video.external_id])
+        live = uow.catalogue.get(list(ids.values()))
+        self._by_external_id = {external: live[video_id] for external, video_id in ids.items() if video_id in live}
+
+    def find(self, video: NewVideo) -> Video | None:
+        """The video that this is already; Conflict where its external id is another's."""
+        owner = self._by_external_id.get(video.external_id or "")
+        if owner is not None:
+            if owner.content_sha256 != video.content_sha256:
+                raise Conflict(
+                    f"external_id {video.external_id!r} ({video.filename}) is that of a video of other bytes"
+                )
+            return owner
+        known = self._by_bytes.get(video.content_sha256)
+        if known is None or (video.external_id and known.external_id):
+            return None
+        return known
+
+    def remember(self, video: Video) -> Video:
+        """Later files of the batch find this one."""
+        self._by_bytes[video.content_sha256] = video
+        if video.external_id:
+            self._by_external_id[video.external_id] = video
+        return video
+
+
+def _brought_up_to_date(uow: UnitOfWork, known: Video, found: NewVideo) -> Video:
+    touched = known.location == found.location and known.source_mtime_ns != found.source_mtime_ns
+    if touched or _is_gone(known.location):
+        uow.catalogue.relocate(
+            known.id, location=found.location, filename=found.filename, source_mtime_ns=found.source_mtime_ns
+        )
+    if found.external_id and known.external_id is None:
+        return uow.catalogue.change(known.id, VideoChanges(external_id=found.external_id))
+    return known
+
+
+def _is_gone(location: str) -> bool:
+    url = urlsplit(location)
+    return url.scheme == "file" and not Path(unquote(url.path, errors="surrogateescape")).exists()
 
 
 def _describe(source: Source, known: Video | None) -> NewVideo:
     status = source.path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(errno.EINVAL, "not a file")
     unchanged = known is not None and known.size_bytes == status.st_size and known.source_mtime_ns == status.st_mtime_ns
     return NewVideo(
         location=source.path.as_uri(),
-        filename=source.path.name,
+        filename=text_of(source.path.name),
         size_bytes=status.st_size,
         content_sha256=known.content_sha256 if known is not None and unchanged else _sha256(source.path),
         source_mtime_ns=status.st_mtime_ns,

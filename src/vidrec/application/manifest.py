@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from vidrec.application.ingest import Source
+from vidrec.application.ingest import Source, text_of
 from vidrec.domain.errors import InvalidInput
 
 COLUMNS = ("path", "external_id", "title", "category", "tags", "url")
@@ -27,7 +28,7 @@ def read_manifest(rows: Iterable[Row], *, folder: Path, category: str | None = N
         name = row.get("path")
         if not name:
             raise InvalidInput(f"row {number}, path: expected the path of a video file", field="path")
-        path = (folder / str(name)).absolute()
+        path = Path(os.path.abspath(folder / str(name)))
         if not path.is_file():
             raise InvalidInput(f"row {number}, path: there is no file {path}", field="path")
         external_id = _text(row.get("external_id"))
@@ -43,7 +44,7 @@ def read_manifest(rows: Iterable[Row], *, folder: Path, category: str | None = N
                 path=path,
                 external_id=external_id,
                 title=_text(row.get("title")),
-                category=_text(row.get("category")) or category or path.parent.name or None,
+                category=_text(row.get("category")) or category or text_of(path.parent.name) or None,
                 tags=_tags(row.get("tags")),
                 url=_text(row.get("url")),
             )

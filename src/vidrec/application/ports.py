@@ -40,6 +40,7 @@ from vidrec.domain.models import (
 class VideoChanges:
     """Fields that a person may change; None leaves a field as it is."""
 
+    external_id: str | None = None
     title: str | None = None
     category: str | None = None
     tags: tuple[str, ...] | None = None
@@ -82,7 +83,11 @@ class Catalogue(Protocol):
         ...
 
     def change(self, video_id: str, changes: VideoChanges) -> Video:
-        """Applies the changes and answers the video; NotFound."""
+        """Applies the changes and answers the video; NotFound; Conflict where `external_id` is taken."""
+        ...
+
+    def relocate(self, video_id: str, *, location: str, filename: str, source_mtime_ns: int | None) -> None:
+        """The same bytes are elsewhere now, or were touched."""
         ...
 
     def mark_processing(self, video_id: str) -> None:

@@ -162,7 +162,7 @@ class Worker:
             uow.catalogue.requeue([str(job.video_id)])
 
     def _check_ours(self, job: Job) -> None:
-        """LeaseLost where another worker has the job. Called in a transaction, so that the job stays ours to its end."""
+        """LeaseLost where another worker has the job. Called in a transaction: the job then stays ours to its end."""
         now = self._queue.get([job.id]).get(job.id)
         if now is None or now.lease_token != job.lease_token:
             raise LeaseLost(f"job {job.id} is not ours any more")

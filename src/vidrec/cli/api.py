@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import socket
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -15,6 +17,8 @@ from vidrec.domain.errors import InvalidInput
 from vidrec.settings import Settings, load_settings
 
 _BACKLOG = 2048
+_M_ARENA_MAX, _M_MMAP_THRESHOLD = -8, -3
+"""Parameters of glibc's mallopt; there is no such function elsewhere."""
 
 
 def command(
@@ -23,12 +27,21 @@ def command(
     data: Annotated[Path | None, typer.Option(help="Data folder (VIDREC_DATA_DIR).")] = None,
 ) -> None:
     """Serve the HTTP API and the page until SIGTERM or Ctrl-C; requests that were begun are ended."""
-    # Requests run on threads of their own: a matrix product that starts more only makes them wait for each other.
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    _use_threads_sparingly()
     settings = load_settings(host=host, port=port, data_dir=data)
     log_to_stderr(settings.log_level)
     with _listen(settings) as listening:
         _serve(settings, listening)
+
+
+def _use_threads_sparingly() -> None:
+    # Requests run on threads of their own: a matrix product that starts more only makes them wait for each other.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    # glibc gives every thread an arena, and what is freed there stays with the process.
+    with suppress(OSError, AttributeError):
+        allocator = ctypes.CDLL(None)
+        allocator.mallopt(_M_ARENA_MAX, 2)
+        allocator.mallopt(_M_MMAP_THRESHOLD, 256 << 10)
 
 
 def _listen(settings: Settings) -> socket.socket:

@@ -40,7 +40,7 @@ def command(
         with progress() as bar:
             task = bar.add_task("reading", total=len(sources), note="")
             intake = ingest.add(sources, progress=lambda done: bar.update(task, completed=done))
-        last = follow_to_end(ingest, intake.video_ids) if follow and intake.video_ids else None
+        last = follow_to_end(ingest, intake.queued) if follow else None
     except KeyboardInterrupt:
         say("interrupted; what was taken in goes on in the background (run the same command again to follow)")
         raise
@@ -100,7 +100,7 @@ def _report(intake: Intake, last: Progress | None, as_json: bool) -> None:
                 "indexed": last.indexed if last else None,
                 "failed": failed,
                 "unreadable": intake.unreadable,
-                "video_ids": intake.video_ids,
+                "video_ids": list(dict.fromkeys([*intake.queued, *intake.already])),
             }
         )
         return
@@ -111,5 +111,5 @@ def _report(intake: Intake, last: Progress | None, as_json: bool) -> None:
     if last is None:
         say(f"{len(intake.queued)} queued, {len(intake.already)} already there")
     else:
-        new = last.indexed - len(intake.already)
-        say(f"{new} indexed, {len(intake.already)} already there, {len(failed) + len(intake.unreadable)} failed")
+        broken = len(failed) + len(intake.unreadable)
+        say(f"{last.indexed} indexed, {len(intake.already)} already there, {broken} failed")

@@ -24,7 +24,12 @@ def command(
     settings = load_settings(data_dir=data)
     log_to_stderr(settings.log_level)
     stop = threading.Event()
+
+    def end(number: int, _frame: object) -> None:
+        stop.set()
+        signal.signal(number, signal.SIG_DFL)  # a second one ends the process at once
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+        signal.signal(number, end)
     with open_worker(settings, concurrency=concurrency) as worker:
         worker.run(stop, until_empty=until_empty)

@@ -44,7 +44,7 @@ class SqlCatalogue:
             with self._connection.begin_nested():
                 self._connection.execute(insert(videos).values(row))
         except IntegrityError as error:
-            raise Conflict(f"external_id {video.external_id!r} belongs to another video") from error
+            raise _taken(video.external_id) from error
         return self.get([row["id"]])[row["id"]]
 
     def get(self, video_ids: Sequence[str]) -> Mapping[str, Video]:
@@ -98,12 +98,19 @@ class SqlCatalogue:
             values["tags"] = list(changes.tags)
         if changes.title is not None:
             values["title_folded"] = changes.title.casefold()
-        if values:
-            self._connection.execute(update(videos).where(videos.c.id == video_id, _LIVE).values(values))
+        try:
+            if values:
+                with self._connection.begin_nested():
+                    self._set([video_id], **values)
+        except IntegrityError as error:
+            raise _taken(changes.external_id) from error
         found = self.get([video_id]).get(video_id)
         if found is None:
             raise NotFound(f"there is no video {video_id}")
         return found
+
+    def relocate(self, video_id: str, *, location: str, filename: str, source_mtime_ns: int | None) -> None:
+        self._set([video_id], location=location, filename=filename, source_mtime_ns=source_mtime_ns)
 
     def mark_processing(self, video_id: str) -> None:
         self._set([video_id], status=VideoStatus.PROCESSING)
@@ -185,6 +192,10 @@ class SqlCatalogue:
 
     def _videos(self, statement: Select[Any]) -> list[Video]:
         return [_video(row) for row in self._connection.execute(statement)]
+
+
+def _taken(external_id: str | None) -> Conflict:
+    return Conflict(f"external_id {external_id!r} belongs to another video")
 
 
 def _video(row: Row[Any]) -> Video:
