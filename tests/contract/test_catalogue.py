@@ -189,6 +189,26 @@ def test_changes_leave_the_rest_alone(database: SqlDatabase) -> None:
     assert page(database, query="old") == []
 
 
+def test_an_external_id_can_be_given_later_but_not_taken(database: SqlDatabase) -> None:
+    add(database, external_id="taken")
+    video = add(database)
+    with database.transaction() as uow:
+        assert uow.catalogue.change(video.id, VideoChanges(external_id="X")).external_id == "X"
+        with pytest.raises(Conflict, match="'taken'"):
+            uow.catalogue.change(video.id, VideoChanges(external_id="taken"))
+        assert uow.catalogue.resolve(["X"]) == {"X": video.id}
+
+
+def test_a_moved_original_is_found_where_it_is(database: SqlDatabase) -> None:
+    video = add(database)
+    with database.transaction() as uow:
+        uow.catalogue.relocate(video.id, location="file:///new/place.mp4", filename="place.mp4", source_mtime_ns=7)
+        found = uow.catalogue.find_by_location(["file:///new/place.mp4", video.location])
+    assert [v.id for v in found.values()] == [video.id]
+    assert (found["file:///new/place.mp4"].filename, found["file:///new/place.mp4"].source_mtime_ns) == ("place.mp4", 7)
+    assert found["file:///new/place.mp4"].title == video.title
+
+
 def test_found_by_bytes_and_by_place(database: SqlDatabase) -> None:
     oldest, newer = (add(database, content_sha256="a" * 64) for _ in range(2))
     with database.snapshot() as uow:
