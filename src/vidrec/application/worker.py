@@ -81,6 +81,7 @@ class Worker:
         ]
         for thread in (keeper, *threads):
             thread.start()
+        log.info("looking for work, %d jobs at a time", self._concurrency)
         for thread in threads:
             thread.join()
         over.set()
