@@ -190,6 +190,18 @@ def test_a_video_without_thumbnail_is_404(shared: System) -> None:
     assert shared.client.get("/videos/external:city-2/thumbnail").status_code == 404
 
 
+def test_a_segment_is_shown_by_its_middle_picture(shared: System) -> None:
+    video = shared.library.families["city"][2]
+    shared.store.put(f"pictures/{video}/000001-0.jpg", b"first")
+    assert shared.client.get("/videos/external:city-3/segments/1/picture").content == b"first"
+    shared.store.put(f"pictures/{video}/000001-1.jpg", b"middle")
+    assert shared.client.get("/videos/external:city-3/segments/1/picture").content == b"middle"
+    missing = shared.client.get("/videos/external:city-3/segments/2/picture")
+    assert (missing.status_code, missing.json()["detail"]) == (404, "there is no such picture")
+    for number in ("-1", "x", "1000000"):
+        assert shared.client.get(f"/videos/external:city-3/segments/{number}/picture").status_code == 422
+
+
 # --------------------------------------------------------------------------------------- pure functions
 
 

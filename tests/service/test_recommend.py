@@ -47,6 +47,7 @@ def test_the_answer_has_exactly_the_shape_that_clients_rely_on(system: System) -
         assert -1 <= item["why"]["similarity"] <= 1
         for moment in (item["why"]["moment"], item["why"]["watched"]["moment"]):
             assert 0 <= moment["start_s"] < moment["end_s"] <= 10 * SEGMENTS
+        assert item["why"]["moment"]["picture"].startswith(f"/videos/{item['id']}/segments/")
         for link in item["links"].values():
             assert link.startswith(f"/videos/{item['id']}")
 

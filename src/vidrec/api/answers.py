@@ -58,7 +58,7 @@ class Answers:
             "external_id": video.external_id,
             "title": video.title,
             "score": round(item.score, 6),
-            "why": self._why(item.why),
+            "why": self._why(video, item.why),
             "links": self._links(video),
         }
 
@@ -105,7 +105,7 @@ class Answers:
             "links": {"self": f"{self._base}/receipts/{receipt.id}"},
         }
 
-    def _why(self, why: Why) -> Json:
+    def _why(self, video: Video, why: Why) -> Json:
         if why.type != "similar":
             return {"type": why.type}
         watched = why.watched
@@ -117,11 +117,20 @@ class Answers:
                 "id": watched.id,
                 "external_id": watched.external_id,
                 "title": watched.title,
-                "moment": _moment(why.watched_moment),
+                "moment": self._moment(watched, why.watched_segment, why.watched_moment),
                 "links": self._links(watched),
             },
-            "moment": _moment(why.moment),
+            "moment": self._moment(video, why.segment, why.moment),
             "similarity": None if why.similarity is None else round(why.similarity, 6),
+        }
+
+    def _moment(self, video: Video, number: int | None, time: TimeRange | None) -> Json | None:
+        if time is None:
+            return None
+        return {
+            "start_s": round(time.start_s, 3),
+            "end_s": round(time.end_s, 3),
+            "picture": f"{self._base}/videos/{video.id}/segments/{number}/picture",
         }
 
     def _links(self, video: Video) -> Json:
@@ -161,7 +170,3 @@ def record(record: RecommendationRecord) -> Json:
 
 def _model(model: ModelVersion) -> Json:
     return {"version": model.version, "name": model.name, "trained": model.trained}
-
-
-def _moment(time: TimeRange | None) -> Json | None:
-    return None if time is None else {"start_s": round(time.start_s, 3), "end_s": round(time.end_s, 3)}

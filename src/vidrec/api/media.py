@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import AsyncIterator
 from pathlib import PurePath
+from typing import Annotated
 from urllib.parse import quote
 
 import anyio
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Path, Request, Response
 from starlette.responses import StreamingResponse
 
 from vidrec.api.context import In
@@ -67,8 +68,25 @@ def thumbnail(context: In, video: VideoName, request: Request) -> Response:
     return _picture(context.services.store, pictures.location(pictures.thumbnail_key(found.id)), request)
 
 
+@router.head("/videos/{video_id}/segments/{number}/picture", include_in_schema=False)
+@router.get("/videos/{video_id}/segments/{number}/picture", response_class=Response, responses=MEDIA_BODY)
+def segment_picture(
+    context: In, video: VideoName, number: Annotated[int, Path(ge=0, le=999_999)], request: Request
+) -> Response:
+    """A frame of one segment of the video."""
+    store, found = context.services.store, context.services.catalogue.get(video)
+    first, second = (pictures.location(pictures.segment_key(found.id, number, position)) for position in (0, 1))
+    try:
+        return _picture(store, second, request)  # of several the middle one
+    except NotFound:
+        return _picture(store, first, request)
+
+
 def _picture(store: MediaStore, location: str, request: Request) -> Response:
-    data = store.read(location)
+    try:
+        data = store.read(location)
+    except NotFound as error:
+        raise NotFound("there is no such picture") from error
     headers = {"ETag": f'"{hashlib.sha256(data).hexdigest()[:32]}"', "Cache-Control": "private, max-age=300", **_SAFE}
     if matches(request.headers.get("if-none-match"), headers["ETag"]):
         return Response(status_code=304, headers=headers)

@@ -106,6 +106,7 @@ class Moment(_Answered):
 
     start_s: float
     end_s: float
+    picture: str = Field(description="Where a frame of it is.")
 
 
 class WatchedOut(_Answered):

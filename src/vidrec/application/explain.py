@@ -19,7 +19,11 @@ class Why:
     """`similar`, `popular` or `fresh`."""
     watched: Video | None = None
     """The watched (or asked about) video it is like; None for a picture that was searched with."""
+    watched_segment: int | None = None
+    """Number of the watched video's segment that is `watched_moment`."""
     watched_moment: TimeRange | None = None
+    segment: int | None = None
+    """Number of the item's own segment that is `moment`."""
     moment: TimeRange | None = None
     similarity: float | None = None
     """Cosine of the two moments, -1 to 1."""
@@ -47,7 +51,15 @@ def why_like_watched(
         return Why(type=candidate.source, watched=watched[0] if watched else None)
     i, j, cosine = most_alike(_stack([s for _, s in sides]), _stack(own))
     video, segment = sides[i]
-    return Why(type=candidate.source, watched=video, watched_moment=segment.time, moment=own[j].time, similarity=cosine)
+    return Why(
+        type=candidate.source,
+        watched=video,
+        watched_segment=segment.number,
+        watched_moment=segment.time,
+        segment=own[j].number,
+        moment=own[j].time,
+        similarity=cosine,
+    )
 
 
 def why_like_picture(embedding: Embedding, segments: Sequence[Segment]) -> Why:
@@ -55,7 +67,7 @@ def why_like_picture(embedding: Embedding, segments: Sequence[Segment]) -> Why:
     if not segments:
         return Why(type="similar")
     _, j, cosine = most_alike(embedding[np.newaxis], _stack(segments))
-    return Why(type="similar", moment=segments[j].time, similarity=cosine)
+    return Why(type="similar", segment=segments[j].number, moment=segments[j].time, similarity=cosine)
 
 
 def _stack(segments: Sequence[Segment]) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:

@@ -183,8 +183,11 @@ class Recommender:
                 log.warning("answering a popular list: %s", error)
                 degraded, profile = True, None
         strategy = "content" if candidates else "popular"
-        fill = self._spotlight.candidates(query.category, drop=drop | {c.video_id for c in candidates})
-        candidates += fill[: max(0, MAX_CANDIDATES - len(candidates))]
+        candidates += self._spotlight.candidates(
+            query.category,
+            drop=drop | {c.video_id for c in candidates},
+            limit=max(0, MAX_CANDIDATES - len(candidates)),
+        )
         with self._database.snapshot() as uow:
             shown = uow.catalogue.recommendable([c.video_id for c in candidates])
         record = RecommendationRecord(
@@ -289,7 +292,7 @@ class Recommender:
         ]
 
     def _from_memory(self, query: Query) -> Page:
-        candidates = self._spotlight.candidates(query.category, drop=query.exclude)[: query.n]
+        candidates = self._spotlight.candidates(query.category, drop=query.exclude, limit=query.n)
         videos = self._spotlight.videos()
         return Page(
             recommendation_id=new_id(),

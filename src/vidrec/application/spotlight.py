@@ -42,13 +42,15 @@ class Spotlight:
         self._lists = _Lists()
         self._refreshing = threading.Lock()
 
-    def candidates(self, category: str | None = None, *, drop: Collection[str] = ()) -> list[Candidate]:
+    def candidates(
+        self, category: str | None = None, *, drop: Collection[str] = (), limit: int | None = None
+    ) -> list[Candidate]:
         """Popular and fresh videos in turn, without those in `drop`. StoreUnavailable where nothing was ever read."""
         lists = self._current()
         popular, fresh = (
             [v.id for v in videos if category in (None, v.category)] for videos in (lists.popular, lists.fresh)
         )
-        return cold_start(popular, fresh, drop=drop)
+        return cold_start(popular, fresh, drop=drop, limit=limit)
 
     def videos(self) -> Mapping[str, Video]:
         """The videos held, by id, as they were when the lists were read."""

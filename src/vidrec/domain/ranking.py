@@ -89,12 +89,16 @@ def collapse(
     return kept
 
 
-def cold_start(popular: Sequence[str], fresh: Sequence[str], *, drop: Collection[str] = ()) -> list[Candidate]:
-    """For a user of whom nothing is known: popular and fresh videos in turn, each video once."""
+def cold_start(
+    popular: Sequence[str], fresh: Sequence[str], *, drop: Collection[str] = (), limit: int | None = None
+) -> list[Candidate]:
+    """For a user of whom nothing is known: popular and fresh videos in turn, each video once, at most `limit`."""
     sources = zip_longest((("popular", v) for v in popular), (("fresh", v) for v in fresh))
     seen = set(drop)
-    candidates = []
+    candidates: list[Candidate] = []
     for entry in chain.from_iterable(sources):
+        if len(candidates) == limit:
+            break
         if entry is not None and entry[1] not in seen:
             seen.add(entry[1])
             candidates.append(Candidate(video_id=entry[1], score=0.0, source=entry[0]))

@@ -90,6 +90,7 @@ function card(item) {
   node.querySelector(".at").textContent = item.why.moment ? clock(start) : "";
   node.querySelector(".title").textContent = item.title;
   node.querySelector(".why").append(...reason(item));
+  moments(node.querySelector(".moments"), item.why);
   const download = node.querySelector(".download");
   download.href = item.links.download;
   download.setAttribute("aria-label", `Download ${item.title}`);
@@ -100,6 +101,18 @@ function card(item) {
   }
   node.dataset.id = item.id;
   return node;
+}
+
+function moments(node, { watched, moment }) {
+  if (!moment || !watched?.moment) return;
+  const pair = [[watched.moment, `watched, ${clock(watched.moment.start_s)}`], [moment, `this one, ${clock(moment.start_s)}`]];
+  node.querySelectorAll("figure").forEach((figure, i) => {
+    const image = figure.querySelector("img");
+    image.addEventListener("error", () => { node.hidden = true; });
+    image.src = pair[i][0].picture;
+    figure.querySelector("figcaption").textContent = pair[i][1];
+  });
+  node.hidden = false;
 }
 
 function reason(item) {
