@@ -27,6 +27,8 @@ FLUSH_EVERY_S = 5.0
 BURY_EVERY_S = 2.0
 PATIENCE_S = 600.0
 """How long one call may find its dependency unavailable before the attempt is counted as failed."""
+SIGNAL_S = 0.5
+"""A signal that comes just as the main thread begins to wait is handled only when it wakes: so long at most."""
 MODEL_POLL_S = 1.0
 """How often a worker looks whether the encoder holds the active model version, while it does not."""
 
@@ -83,7 +85,8 @@ class Worker:
             thread.start()
         log.info("looking for work, %d jobs at a time", self._concurrency)
         for thread in threads:
-            thread.join()
+            while thread.is_alive():
+                thread.join(SIGNAL_S)
         over.set()
         keeper.join()
         try:

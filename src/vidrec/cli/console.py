@@ -44,3 +44,5 @@ def log_to_stderr(level: str) -> None:
     logging.basicConfig(
         level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr, force=True
     )
+    for library in ("alembic", "httpx"):  # they log each start and each request
+        logging.getLogger(library).setLevel(max(logging.getLogger().level, logging.WARNING))
