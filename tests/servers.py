@@ -146,7 +146,8 @@ def milvus_lite(data_dir: Path, port: int | None = None) -> Server:
 
 
 def milvus_server(data_dir: Path) -> Server:
-    """The standalone Milvus 2.3.5 of the `milvus` package on this folder; not started yet."""
+    """The standalone Milvus 2.3.5 of the `milvus` package on this folder; not started yet. One at a time: the
+    etcd inside it listens on a fixed port."""
     port = free_port()
     data_dir.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-c", _BECOME_MILVUS, str(data_dir), str(port)]

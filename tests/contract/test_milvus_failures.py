@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.contract.test_index import Library, calls, expect, fails_within, model_version, segments, vectors, video
-from tests.servers import Server, free_port, milvus_lite, milvus_server, running, wait_until
+from tests.servers import Server, free_port, milvus_lite, running, wait_until
 from vidrec.adapters.milvus import MilvusIndex, index, milvus_lite_command
 from vidrec.domain.errors import IndexUnavailable, InvalidInput
 from vidrec.domain.models import VideoVector
@@ -54,9 +54,8 @@ def test_a_killed_server_fails_at_once_and_is_used_again_when_back(own_lite: Ser
 
 
 @pytest.mark.full
-def test_a_killed_milvus_server_is_used_again_when_back(tmp_path: Path) -> None:
-    with running(milvus_server(tmp_path / "data")) as server:
-        survives_a_kill(server, back_within_s=120.0)  # its query node waits for the lease of the killed one to end
+def test_a_killed_milvus_server_is_used_again_when_back(milvus: Server) -> None:
+    survives_a_kill(milvus, back_within_s=120.0)  # its query node waits for the lease of the killed one to end
 
 
 def survives_a_kill(server: Server, *, back_within_s: float) -> None:
