@@ -23,6 +23,8 @@ VIDEO_SUFFIXES = frozenset(
 )
 """What is taken from folders; a file that is named itself may be called anything."""
 FILES_A_TRANSACTION = 200
+TRANSACTION_EVERY_S = 0.5
+"""Large files are handed over as they are read, so that workers need not wait for the last one."""
 FOLLOW_SHARE = 0.05
 """Most of a core that following a large intake may cost."""
 
@@ -126,7 +128,8 @@ class Ingest:
         done = 0
         rest = iter(sources)
         while batch := list(islice(rest, FILES_A_TRANSACTION)):
-            new = []
+            new: list[NewVideo] = []
+            begun = time.monotonic()
             for source, known in zip(batch, self._at_the_same_place(batch), strict=True):
                 try:
                     new.append(_describe(source, known))
@@ -134,6 +137,9 @@ class Ingest:
                     intake.unreadable[text_of(str(source.path))] = error.strerror or str(error)
                 done += 1
                 progress(done)
+                if time.monotonic() - begun > TRANSACTION_EVERY_S:
+                    self._add(new, intake)
+                    new, begun = [], time.monotonic()
             self._add(new, intake)
         return intake
 
@@ -179,6 +185,8 @@ class Ingest:
         return [known.get(location) for location in locations]
 
     def _add(self, new: Sequence[NewVideo], intake: Intake) -> None:
+        if not new:
+            return
         with self._database.transaction() as uow:
             active = uow.models.active()
             held = _Held(uow, new)

@@ -85,7 +85,7 @@ def add(
 @app.command("list")
 def list_(data: Data = None, as_json: AsJson = False) -> None:
     """List the models of the data folder."""
-    from vidrec.model.library import stored_models
+    from vidrec.model.manifest import stored_models
 
     found = stored_models(load_settings(data_dir=data).models_dir)
     if as_json:

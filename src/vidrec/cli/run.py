@@ -46,25 +46,27 @@ def command(
 
 
 def _run(system: System, videos: Path | None, model: Path | None, started: float) -> None:
+    from vidrec.bootstrap import open_database
+
     settings = system.settings
+    open_database(settings).close()  # the schema is there before several processes look for it
     system.start_milvus()
-    folder = _activate_model(settings, model)
     system.start_api()
+    folder = _activate_model(settings, model)
     system.start_encoder(folder)
     system.start_worker()
     system.wait_until_ready("api")
     say(f"vidrec answers at {system.url} after {time.monotonic() - started:.0f} s (Ctrl-C ends it)")
     filling = threading.Thread(target=_told(_fill), args=(settings, videos, system.url), daemon=True)
     filling.start()
+    system.wait_until_ready("milvus", "encoder")
     system.watch()
 
 
 def _activate_model(settings: Settings, model: Path | None) -> Path:
     """The folder of the model to serve, which is made, registered and made the active one where it is not."""
     from vidrec.bootstrap import open_database
-    from vidrec.model.default import ensure_default_model
-    from vidrec.model.library import stored_models
-    from vidrec.model.manifest import load_model_dir, to_model_version
+    from vidrec.model.manifest import load_model_dir, stored_models, to_model_version
 
     database = open_database(settings)
     try:
@@ -75,6 +77,8 @@ def _activate_model(settings: Settings, model: Path | None) -> Path:
             stored = {manifest.version: path for path, manifest in stored_models(settings.models_dir).items()}
             folder = stored.get(active.version)
         if folder is None:
+            from vidrec.model.default import ensure_default_model
+
             folder = ensure_default_model(settings.models_dir, say)
         version = to_model_version(load_model_dir(folder))
         with database.transaction() as uow:

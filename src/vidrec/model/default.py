@@ -12,7 +12,8 @@ import onnx
 from vidrec.domain.models import Frames
 from vidrec.model.frames import generated_frames
 from vidrec.model.graph import Weights, build
-from vidrec.model.library import store_model, stored_models
+from vidrec.model.library import store_model
+from vidrec.model.manifest import stored_models
 from vidrec.model.untrained import untrained_weights
 
 ARCHITECTURE, SEED = "resnet18", 0

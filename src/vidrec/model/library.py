@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
@@ -82,17 +81,6 @@ def store_model(
             shutil.rmtree(target)
             os.replace(folder, target)
     return target
-
-
-def stored_models(models_dir: Path) -> Mapping[Path, Manifest]:
-    """Every whole model of this release, by folder; others are passed over."""
-    found = {}
-    for path in sorted(models_dir.glob(f"*/{MANIFEST_FILE}")):
-        try:
-            found[path.parent] = load_model_dir(path.parent)
-        except InvalidModel:
-            continue
-    return found
 
 
 def _is_whole(folder: Path) -> bool:

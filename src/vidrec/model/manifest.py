@@ -1,8 +1,11 @@
-"""What is written beside an encoder: where it comes from, what it takes and gives, and vectors that prove it."""
+"""What is written beside an encoder: where it comes from, what it takes and gives, and vectors that prove it.
+
+onnxruntime is imported only where a graph is run: reading manifests is part of every start."""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -13,7 +16,6 @@ from vidrec.domain import sampling, segmentation
 from vidrec.domain.errors import InvalidModel
 from vidrec.domain.models import ModelVersion
 from vidrec.model.frames import generated_frames
-from vidrec.model.session import run_model
 
 ONNX_FILE, MANIFEST_FILE = "model.onnx", "manifest.json"
 CANONICAL_FRAMES, CANONICAL_SEED = 4, 20260101
@@ -100,9 +102,22 @@ def load_model_dir(folder: Path) -> Manifest:
     return manifest
 
 
+def stored_models(models_dir: Path) -> Mapping[Path, Manifest]:
+    """Every whole model of this release, by folder; others are passed over."""
+    found = {}
+    for path in sorted(models_dir.glob(f"*/{MANIFEST_FILE}")):
+        try:
+            found[path.parent] = load_model_dir(path.parent)
+        except InvalidModel:
+            continue
+    return found
+
+
 def verify(folder: Path) -> float:
     """Runs the canonical frames and answers the least cosine to the canonical vectors; InvalidModel where it is below
     the manifest's."""
+    from vidrec.model.session import run_model
+
     manifest = load_model_dir(folder)
     expected = np.array(manifest.canonical.embeddings, dtype=np.float32)
     found = run_model(folder / ONNX_FILE, generated_frames(len(expected), seed=manifest.canonical.seed))
@@ -119,6 +134,8 @@ def verify(folder: Path) -> float:
 
 def canonical_vectors(graph: Path, *, least_cosine: float) -> CanonicalVectors:
     """The graph's embeddings of the canonical frames."""
+    from vidrec.model.session import run_model
+
     embeddings = run_model(graph, generated_frames(CANONICAL_FRAMES, seed=CANONICAL_SEED))
     return CanonicalVectors(
         seed=CANONICAL_SEED,

@@ -274,6 +274,17 @@ def test_many_files_go_in_several_transactions(shelf: Shelf, tmp_path: Path, mon
     assert [video.filename for video in shelf.videos()] == [f"{n:02}.mp4" for n in range(25)]
 
 
+def test_large_files_are_handed_over_as_they_are_read(
+    shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "TRANSACTION_EVERY_S", 0)
+    for n in range(3):
+        write(tmp_path / f"{n}.mp4")
+    waiting: list[int] = []
+    shelf.ingest.add(find_files([tmp_path]), progress=lambda _: waiting.append(shelf.waiting()))
+    assert waiting == [0, 1, 2]
+
+
 def test_a_file_that_cannot_be_read_does_not_stop_the_rest(shelf: Shelf, tmp_path: Path) -> None:
     write(tmp_path / "a.mp4")
     (tmp_path / "b.mp4").symlink_to(tmp_path / "nowhere")

@@ -12,8 +12,7 @@ from vidrec.domain.errors import InvalidModel
 from vidrec.model.default import ensure_default_model, in_precision
 from vidrec.model.frames import generated_frames
 from vidrec.model.graph import ARCHITECTURES, build, state_shapes
-from vidrec.model.library import stored_models
-from vidrec.model.manifest import MANIFEST_FILE, ONNX_FILE, load_model_dir, verify
+from vidrec.model.manifest import MANIFEST_FILE, ONNX_FILE, load_model_dir, stored_models, verify
 from vidrec.model.session import run_model
 from vidrec.model.untrained import untrained_weights
 
