@@ -1,39 +1,25 @@
-"""What the use cases need from the outside, in the domain's words. One adapter per system implements each port;
-fakes and real adapters pass the same suite in `tests/contract`. Adapters raise only `vidrec.domain.errors`."""
+"""What is kept in SQL, and the transaction that holds it together."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from vidrec.domain.errors import FailureReason
 from vidrec.domain.models import (
-    Embedding,
-    Embeddings,
-    Frames,
     Interaction,
-    Job,
-    JobState,
     MediaInfo,
     ModelVersion,
-    NewJob,
     NewVideo,
     RecommendationRecord,
-    SampledFrames,
-    Segment,
-    TimeRange,
     UserProfile,
     Video,
     VideoStatus,
-    VideoVector,
     WatchedVideo,
 )
-
-# ---------------------------------------------------------------------------------------------- SQL
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -272,180 +258,3 @@ class Database(Protocol):
         ...
 
     def close(self) -> None: ...
-
-
-class JobQueue(Protocol):
-    """At-least-once work. A leased job that is not renewed in time is leased to somebody else; after
-    `max_attempts` leases it is exhausted."""
-
-    def enqueue(self, uow: UnitOfWork, jobs: Sequence[NewJob]) -> Sequence[str]:
-        """Takes part in the caller's transaction; answers the ids in order."""
-        ...
-
-    def lease(self, kinds: Sequence[str], *, lease_s: float) -> Job | None:
-        """The next job that is due (priority, then age), leased to the caller under a new token; None where none is
-        due. A job never has two live tokens."""
-        ...
-
-    def renew(self, job: Job, *, lease_s: float) -> None:
-        """Extends the lease; LeaseLost."""
-        ...
-
-    def complete(self, uow: UnitOfWork, job: Job) -> None:
-        """Done, in the same transaction as the job's effects; LeaseLost rolls both back."""
-        ...
-
-    def retry(self, job: Job, error: str) -> None:
-        """Queued again after a backoff that grows with the attempts (or exhausted: see `bury`); nothing where the
-        lease is lost."""
-        ...
-
-    def release(self, job: Job) -> None:
-        """Gives an unfinished job back at once without counting the attempt (a worker that shuts down); nothing where
-        the lease is lost."""
-        ...
-
-    def fail(self, uow: UnitOfWork, job: Job, error: str) -> None:
-        """Dead at once, for work that can never succeed; in the caller's transaction; LeaseLost."""
-        ...
-
-    def bury(self, uow: UnitOfWork) -> Sequence[Job]:
-        """Moves exhausted jobs (attempts used up and no live lease) to `dead` and answers them."""
-        ...
-
-    def cancel(self, uow: UnitOfWork, *, job_id: str | None = None, video_id: str | None = None) -> int:
-        """Cancels queued and running jobs, by job or by video; a running one's lease is lost. Answers how many."""
-        ...
-
-    def get(self, job_ids: Sequence[str]) -> Mapping[str, Job]: ...
-
-    def list(self, *, state: JobState | None = None, limit: int = 100) -> Sequence[Job]:
-        """Newest first."""
-        ...
-
-    def counts(self) -> Mapping[JobState, int]: ...
-
-
-# ------------------------------------------------------------------------------------------- vectors
-
-
-@dataclass(frozen=True, slots=True)
-class Hit:
-    """One neighbour."""
-
-    video_id: str
-    score: float
-    """Cosine, -1 to 1."""
-    embedding: Embedding
-    """The neighbour's own vector, for re-ranking without another call."""
-
-
-class VectorIndex(Protocol):
-    """Embeddings of one model version: one row per video and one row per segment. IndexUnavailable where it does not
-    answer."""
-
-    def create(self, model: ModelVersion) -> None:
-        """Makes both collections ready to be written and searched; idempotent."""
-        ...
-
-    def drop(self, model: ModelVersion) -> None:
-        """Removes both collections; nothing where they do not exist."""
-        ...
-
-    def upsert(self, model: ModelVersion, video: VideoVector, segments: Sequence[Segment]) -> None:
-        """Replaces all that is held of this video: segments beyond the new count are gone afterwards. When it returns,
-        the vectors survive a kill of the index process. The video row is written last: a video that can be found has
-        all its segments."""
-        ...
-
-    def recategorise(self, model: ModelVersion, video_id: str, category: str | None) -> None:
-        """Changes the category that searches filter by; nothing where the video has no row."""
-        ...
-
-    def delete(self, model: ModelVersion, video_ids: Sequence[str]) -> None:
-        """Removes the videos' rows in both collections; unknown ids are no error."""
-        ...
-
-    def search(
-        self, model: ModelVersion, queries: Embeddings, *, limit: int, category: str | None = None
-    ) -> Sequence[Sequence[Hit]]:
-        """For each query row the nearest videos by cosine, nearest first: one call whatever the number of queries."""
-        ...
-
-    def videos(self, model: ModelVersion, video_ids: Sequence[str]) -> Mapping[str, Embedding]:
-        """Video embeddings by id, for those that exist; one call."""
-        ...
-
-    def segments(self, model: ModelVersion, counts: Mapping[str, int]) -> Mapping[str, Sequence[Segment]]:
-        """Segments of these videos in order of time, given video id -> number of segments (ids are deterministic, so
-        this is a read by key); one call. Videos without any row are absent."""
-        ...
-
-    def count(self, model: ModelVersion) -> tuple[int, int]:
-        """(videos, segments) held."""
-        ...
-
-    def flush(self, model: ModelVersion) -> None:
-        """Makes what was written fast to search; call after a burst of writes, not after each."""
-        ...
-
-    def ping(self) -> None: ...
-
-    def close(self) -> None: ...
-
-
-# --------------------------------------------------------------------------------------------- media
-
-
-class FrameSource(Protocol):
-    """Looks into video files. Untrusted bytes are only ever decoded in a limited child process. UnusableMedia where the
-    file is the problem."""
-
-    def probe(self, path: Path) -> MediaInfo:
-        """What the container says; `duration_s` is measured where the container does not say."""
-        ...
-
-    def sample(self, path: Path, info: MediaInfo, within: TimeRange, *, batch: int) -> Iterator[SampledFrames]:
-        """Frames spread evenly over the range, in order, in batches of at most `batch`, decoding as little as that
-        takes. The child runs ahead of the consumer by a bounded number of frames and ends when the iterator is
-        closed."""
-        ...
-
-
-class MediaStore(Protocol):
-    """Bytes by location. A location is `file:///absolute/path` (the user's own file, read in place, never changed or
-    deleted) or `media:///key` (kept by this store)."""
-
-    def put(self, key: str, data: bytes) -> str:
-        """Stores under a key (`[A-Za-z0-9._-]` and `/`), atomically, replacing; answers the location."""
-        ...
-
-    def read(self, location: str) -> bytes:
-        """The whole object; NotFound."""
-        ...
-
-    def size(self, location: str) -> int:
-        """In bytes; NotFound."""
-        ...
-
-    def local(self, location: str) -> AbstractContextManager[Path]:
-        """A local file with these bytes, for the time of the block; NotFound."""
-        ...
-
-    def delete(self, prefix: str) -> int:
-        """Removes every kept object whose key starts with the prefix; answers how many. `file:` locations are left
-        alone."""
-        ...
-
-
-class Encoder(Protocol):
-    """Frames in, embeddings out."""
-
-    def encode(self, frames: Frames, *, model_version: str) -> Embeddings:
-        """(n, 224, 224, 3) uint8 RGB -> (n, d) float32, rows L2-normalised, same order. ModelVersionMismatch where the
-        encoder holds another version, Overloaded where it is full, EncoderUnavailable where it does not answer."""
-        ...
-
-    def describe(self) -> Mapping[str, Any]:
-        """model_version, dimension, provider and what else the encoder says of itself; EncoderUnavailable."""
-        ...

@@ -1,0 +1,43 @@
+"""What the use cases need from the outside, in the domain's words. One adapter per system implements each port;
+fakes and real adapters pass the same suite in `tests/contract`. Adapters raise only `vidrec.domain.errors`.
+
+sql      Database, UnitOfWork, and by it Catalogue, Interactions, Profiles, Recommendations, ModelVersions, Receipts
+queue    JobQueue
+vectors  VectorIndex
+media    MediaStore, FrameSource, Encoder
+"""
+
+from vidrec.application.ports.media import Encoder, FrameSource, MediaStore
+from vidrec.application.ports.queue import JobQueue
+from vidrec.application.ports.sql import (
+    Catalogue,
+    Database,
+    Interactions,
+    ModelVersions,
+    Profiles,
+    Receipt,
+    Receipts,
+    Recommendations,
+    UnitOfWork,
+    VideoChanges,
+)
+from vidrec.application.ports.vectors import Hit, VectorIndex
+
+__all__ = [
+    "Catalogue",
+    "Database",
+    "Encoder",
+    "FrameSource",
+    "Hit",
+    "Interactions",
+    "JobQueue",
+    "MediaStore",
+    "ModelVersions",
+    "Profiles",
+    "Receipt",
+    "Receipts",
+    "Recommendations",
+    "UnitOfWork",
+    "VectorIndex",
+    "VideoChanges",
+]
