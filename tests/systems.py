@@ -1,0 +1,128 @@
+"""The whole system, started as `make run` starts it."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import psutil
+
+from tests.servers import wait_until
+
+NAMES = {"milvus": "milvus_lite", "encoder": "bentoml serve", "api": "vidrec api", "worker": "vidrec worker"}
+START_S, FILL_S = 120.0, 240.0
+
+
+class RunningSystem:
+    """`vidrec run` as a child; what it says is in `log`."""
+
+    def __init__(self, data: Path, *arguments: str) -> None:
+        self.data = data
+        self.log = data.parent / f"{data.name}.log"
+        command = [sys.executable, "-m", "vidrec", "run", "--data", str(data), "--port", "0", *arguments]
+        self.started = time.monotonic()
+        with self.log.open("wb") as output:
+            self.process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
+            )
+
+    @property
+    def said(self) -> str:
+        return self.log.read_text(errors="replace")
+
+    @property
+    def url(self) -> str:
+        """Waits until the address is printed."""
+        self.wait_for(r"vidrec answers at (\S+)", START_S)
+        [url] = re.findall(r"vidrec answers at (\S+)", self.said)
+        return str(url)
+
+    def wait_for(self, pattern: str, timeout_s: float) -> None:
+        """Until it says something; AssertionError with all it said where it ends or does not."""
+
+        def said_or_ended() -> bool:
+            return re.search(pattern, self.said) is not None or self.process.poll() is not None
+
+        with contextlib.suppress(TimeoutError):
+            wait_until(said_or_ended, timeout_s=timeout_s, every_s=0.1)
+        assert re.search(pattern, self.said), f"never said {pattern!r}:\n{self.said}\n{self.child_logs()}"
+
+    def wait_until_filled(self) -> None:
+        """Until all that was taken in is indexed or failed."""
+        self.wait_for("recommendations: ", FILL_S)
+
+    def child(self, name: str) -> psutil.Process:
+        """The supervised process of this name (see NAMES), once it runs."""
+        found: list[psutil.Process] = []
+
+        def running() -> bool:
+            found[:] = [
+                p
+                for p in psutil.Process(self.process.pid).children()
+                if NAMES[name] in " ".join(_command(p)) and "launch.py" not in " ".join(_command(p))
+            ]
+            return bool(found)
+
+        wait_until(running, timeout_s=60)
+        return found[0]
+
+    def family(self) -> list[psutil.Process]:
+        """The supervisor and everything below it."""
+        root = psutil.Process(self.process.pid)
+        return [root, *root.children(recursive=True)]
+
+    def interrupt(self, timeout_s: float = 30.0) -> int:
+        """Ctrl-C; answers the exit code."""
+        self.process.send_signal(signal.SIGINT)
+        return self.process.wait(timeout_s)
+
+    def cli(self, *arguments: str, timeout_s: float = 240.0) -> subprocess.CompletedProcess[str]:
+        """Another vidrec command on the same data folder."""
+        command = [sys.executable, "-m", "vidrec", *arguments, "--data", str(self.data)]
+        return subprocess.run(command, capture_output=True, text=True, timeout=timeout_s, check=False)
+
+    def milvus_uri(self) -> str:
+        return self.child("worker").environ()["VIDREC_MILVUS_URI"]
+
+    def child_logs(self) -> str:
+        logs = sorted((self.data / "logs").glob("*.log"))
+        return "\n".join(f"== {path.name}\n{path.read_text(errors='replace')[-1500:]}" for path in logs)
+
+
+@contextmanager
+def running_system(data: Path, *arguments: str) -> Iterator[RunningSystem]:
+    """A system that is ended with the block, whatever happens."""
+    system = RunningSystem(data, *arguments)
+    family: list[psutil.Process] = []
+    try:
+        yield system
+    finally:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            family = system.family()
+        if system.process.poll() is None:
+            system.process.send_signal(signal.SIGINT)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                system.process.wait(30)
+        for process in family:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        system.process.wait(10)
+
+
+def get(url: str, **params: object) -> httpx.Response:
+    return httpx.get(url, params=params, timeout=60)  # type: ignore[arg-type]
+
+
+def _command(process: psutil.Process) -> list[str]:
+    try:
+        return list(process.cmdline())
+    except (psutil.NoSuchProcess, psutil.ZombieProcess):
+        return []
