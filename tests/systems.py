@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import signal
 import subprocess
@@ -17,21 +18,26 @@ import psutil
 
 from tests.servers import wait_until
 
-NAMES = {"milvus": "milvus_lite", "encoder": "bentoml serve", "api": "vidrec api", "worker": "vidrec worker"}
+NAMES = {"milvus": "milvus.lite_server", "encoder": "bentoml serve", "api": "vidrec api", "worker": "vidrec worker"}
 START_S, FILL_S = 120.0, 240.0
 
 
 class RunningSystem:
     """`vidrec run` as a child; what it says is in `log`."""
 
-    def __init__(self, data: Path, *arguments: str) -> None:
+    def __init__(self, data: Path, *arguments: str, **environment: str) -> None:
         self.data = data
         self.log = data.parent / f"{data.name}.log"
         command = [sys.executable, "-m", "vidrec", "run", "--data", str(data), "--port", "0", *arguments]
         self.started = time.monotonic()
         with self.log.open("wb") as output:
             self.process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
+                command,
+                env={**os.environ, **environment},
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
             )
 
     @property
@@ -98,9 +104,9 @@ class RunningSystem:
 
 
 @contextmanager
-def running_system(data: Path, *arguments: str) -> Iterator[RunningSystem]:
+def running_system(data: Path, *arguments: str, **environment: str) -> Iterator[RunningSystem]:
     """A system that is ended with the block, whatever happens."""
-    system = RunningSystem(data, *arguments)
+    system = RunningSystem(data, *arguments, **environment)
     family: list[psutil.Process] = []
     try:
         yield system

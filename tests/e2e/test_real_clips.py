@@ -1,0 +1,112 @@
+"""`make run VIDEOS=` on a folder of real clips, then a folder of broken ones: every file ends as it should, and what
+comes back looks like what was watched."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.systems import RunningSystem, get, running_system
+
+TOP = 5
+
+
+@pytest.fixture(scope="module")
+def system(test_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSystem]:
+    folder = tmp_path_factory.mktemp("real") / "data"
+    with running_system(folder, "--videos", str(test_data / "videos")) as system:
+        system.wait_until_filled()
+        yield system
+
+
+@pytest.fixture(scope="module")
+def labels(test_data: Path) -> dict[str, dict[str, str]]:
+    """File name -> what people say of the clip."""
+    with (test_data / "videos_labels.csv").open(newline="") as file:
+        return {row["file"]: row for row in csv.DictReader(file)}
+
+
+@pytest.fixture(scope="module")
+def videos(system: RunningSystem, labels: dict[str, dict[str, str]]) -> dict[str, str]:
+    """File name -> video id, of the real clips."""
+    items = get(f"{system.url}/videos", limit=200).json()["items"]
+    return {item["filename"]: item["id"] for item in items if item["filename"] in labels}
+
+
+def test_every_real_clip_is_indexed(system: RunningSystem, labels: dict[str, dict[str, str]]) -> None:
+    items = get(f"{system.url}/videos", limit=200, category="videos").json()["items"]
+    status = {item["filename"]: item["status"] for item in items}
+    # Two files of the same bytes are one video.
+    expected = {row["sha256"]: row["file"] for row in labels.values()}
+    assert len(status) == len(expected)
+    assert set(status.values()) == {"indexed"}, {name: s for name, s in status.items() if s != "indexed"}
+    assert all(get(f"{system.url}{item['links']['thumbnail']}").content[:2] == b"\xff\xd8" for item in items)
+
+
+def test_likeness_finds_what_people_call_alike(
+    system: RunningSystem, labels: dict[str, dict[str, str]], videos: dict[str, str]
+) -> None:
+    """For each user who watched two clips of one kind, the next ones: far more of that kind than chance would show.
+    The default weights are untrained, so kinds are told by how they look, not by what they mean."""
+    kinds: dict[str, list[str]] = defaultdict(list)
+    for name in sorted(videos):
+        if labels[name]["category"] != "misc":
+            kinds[labels[name]["category"]].append(name)
+    right = shown = 0
+    chance = 0.0
+    for kind, members in kinds.items():
+        if len(members) < 4:
+            continue
+        events = [{"user_id": kind, "video_id": videos[name], "type": "watch", "fraction": 1.0} for name in members[:2]]
+        assert httpx.post(f"{system.url}/events", json=events).status_code == 202
+        items = get(f"{system.url}/recommend", userid=kind, n=min(TOP, len(members) - 2)).json()["items"]
+        assert not {item["id"] for item in items} & {event["video_id"] for event in events}, "watched ones are gone"
+        found = {item["id"] for item in items}
+        right += sum(videos[name] in found for name in members)
+        shown += len(items)
+        chance += len(items) * (len(members) - 2) / (len(videos) - 2)
+    assert right / shown >= 3 * chance / shown, f"{right} of {shown}, by chance {chance:.1f}"
+
+
+def test_near_duplicates_are_the_nearest(
+    system: RunningSystem, labels: dict[str, dict[str, str]], videos: dict[str, str]
+) -> None:
+    groups: dict[str, list[str]] = defaultdict(list)
+    for name in videos:
+        if labels[name]["neardup_group"]:
+            groups[labels[name]["neardup_group"].partition("(")[0]].append(name)
+    told = Counter[bool]()
+    for members in groups.values():
+        for name in members if len(members) > 1 else ():
+            nearest = get(f"{system.url}/videos/{videos[name]}/similar", n=1).json()["items"][0]
+            told[nearest["id"] in {videos[other] for other in members}] += 1
+    assert told.total() >= 20
+    assert told[True] / told.total() >= 0.8, told
+
+
+def test_every_broken_file_ends_indexed_or_failed_with_a_reason(system: RunningSystem, test_data: Path) -> None:
+    folder = test_data / "broken"
+    with (test_data / "broken_labels.csv").open(newline="") as file:
+        hopeless = {
+            row["file"]
+            for row in csv.DictReader(file)
+            if row["observed_with_ffmpeg_5.1"] in ("unprobeable", "audio-only")
+        }
+    files = sorted(path for path in folder.iterdir() if path.is_file())
+    done = system.cli("ingest", *(f"{path}" for path in files), "--json")
+    report = json.loads(done.stdout)
+    failed = {video["file"]: video["reason"] for video in report["failed"]}
+    assert done.returncode == 1, done.stderr
+    assert hopeless <= set(failed)
+    assert report["indexed"] + len(failed) + report["already"] == len(files)
+    assert report["indexed"] >= 12
+    assert "gave_up" not in failed.values(), "these are the files' own faults, found at the first look"
+    for item in get(f"{system.url}/videos", status="failed", limit=200).json()["items"]:
+        assert item["failure"]["reason"] == failed[item["filename"]]
+        assert item["failure"]["message"].endswith(".")
