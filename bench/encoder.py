@@ -5,7 +5,6 @@ python -m bench.encoder
 
 from __future__ import annotations
 
-import asyncio
 import statistics
 import tempfile
 import time
@@ -14,7 +13,7 @@ from pathlib import Path
 
 import uvloop
 
-from bench import report
+from bench import load, report
 from bench.service import running_encoder
 from vidrec.adapters.onnx_encoder import OnnxEncoder
 from vidrec.adapters.remote_encoder import RemoteEncoder
@@ -76,29 +75,9 @@ def _batches_per_s(run: Callable[[], object]) -> float:
 
 async def _singles_per_s(url: str, version: str, frames: Frames) -> tuple[float, list[float]]:
     """Answers (images a second, latencies in seconds)."""
-    host, port = url.removeprefix("http://").split(":")
-    head = (
-        f"POST /v1/encode_image?model_version={version} HTTP/1.1\r\nHost: {host}\r\n"
-        f"Content-Length: {frames[0].nbytes}\r\n\r\n"
-    ).encode()
-    requests = [head + frame.tobytes() for frame in frames]
-    latencies: list[float] = []
-    ends = time.perf_counter() + SECONDS_A_ROUND
-
-    async def client(request: bytes) -> None:
-        reader, writer = await asyncio.open_connection(host, int(port))
-        while (sent := time.perf_counter()) < ends:
-            writer.write(request)
-            answer = await reader.readuntil(b"\r\n\r\n")
-            assert answer.startswith(b"HTTP/1.1 200"), answer
-            length = int(answer.lower().split(b"content-length:")[1].split(b"\r\n")[0])
-            await reader.readexactly(length)
-            latencies.append(time.perf_counter() - sent)
-        writer.close()
-
-    started = time.perf_counter()
-    await asyncio.gather(*(client(requests[i % len(requests)]) for i in range(CLIENTS)))
-    return len(latencies) / (time.perf_counter() - started), latencies
+    path = f"/v1/encode_image?model_version={version}"
+    requests = [load.post(url, path, frame.tobytes()) for frame in frames]
+    return await load.closed_loop(url, requests, clients=CLIENTS, seconds=SECONDS_A_ROUND)
 
 
 if __name__ == "__main__":
