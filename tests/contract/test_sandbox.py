@@ -79,6 +79,28 @@ except OSError: print("refused")
 
 
 @linux
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "aarch64"), reason="no list of calls for this machine")
+@pytest.mark.parametrize(
+    "call", ["truncate({}, 0)", "chmod({}, 0o777)", "utime({}, (1, 1))", "setxattr({}, 'user.x', b'x')", "unlink({})"]
+)
+def test_it_changes_no_file_in_place(file: IO[bytes], tmp_path: Path, call: str) -> None:
+    target = tmp_path / "original"
+    target.write_bytes(b"somebody's video")
+    before = target.stat()
+    code = f"""
+import os
+try: os.{call.format(repr(str(target)))}; print("done")
+except OSError: print("refused")
+"""
+    if call.startswith("unlink") and not has_landlock():
+        pytest.skip("this kernel has no Landlock")
+    assert output(code, file) == "refused\n"
+    after = target.stat()
+    assert target.read_bytes() == b"somebody's video"
+    assert (after.st_mode, after.st_mtime_ns) == (before.st_mode, before.st_mtime_ns)
+
+
+@linux
 def test_it_connects_to_nothing(file: IO[bytes]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         code = f"""
@@ -91,10 +113,18 @@ except OSError: print("refused")
 
 @linux
 @pytest.mark.skipif(platform.machine() not in ("x86_64", "aarch64"), reason="no list of calls for this machine")
-@pytest.mark.parametrize("call", ["socket.socket(socket.AF_UNIX)", "socket.socketpair()", "os.kill(os.getppid(), 0)"])
+@pytest.mark.parametrize(
+    "call",
+    [
+        "socket.socket(socket.AF_UNIX)",
+        "socket.socketpair()",
+        "os.kill(os.getppid(), 0)",
+        "signal.pthread_kill(threading.get_ident(), 0)",
+    ],
+)
 def test_it_cannot_call_others(file: IO[bytes], call: str) -> None:
     code = f"""
-import os, socket
+import os, signal, socket, threading
 try: {call}; print("allowed")
 except PermissionError: print("refused")
 """

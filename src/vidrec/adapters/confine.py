@@ -24,18 +24,36 @@ _CLONE_NEWUSER = 0x10000000
 _CLONE_NEWNET = 0x40000000
 
 _LANDLOCK_CREATE_RULESET, _LANDLOCK_ADD_RULE, _LANDLOCK_RESTRICT_SELF = 444, 445, 446
-_LANDLOCK_ALL = (1 << 13) - 1
+_LANDLOCK_TELL_VERSION = 1
+_LANDLOCK_RIGHTS = {1: (1 << 13) - 1, 2: (1 << 14) - 1, 3: (1 << 15) - 1, 4: (1 << 15) - 1, 5: (1 << 16) - 1}
+"""All rights over files that a version of Landlock can take away; later ones take at least the last. Truncating came
+with 3."""
 _LANDLOCK_EXECUTE, _LANDLOCK_READ_FILE, _LANDLOCK_READ_DIR = 1 << 0, 1 << 2, 1 << 3
 _READABLE = ("/lib", "/lib64", "/usr", "/nix/store", "/etc/ld.so.cache", "/dev/null", "/dev/random", "/dev/urandom")
 
 _BPF_LOAD, _BPF_JUMP_IF_EQUAL, _BPF_JUMP_IF_AT_LEAST, _BPF_RETURN = 0x20, 0x15, 0x35, 0x06
 _SECCOMP_KILL, _SECCOMP_ALLOW, _SECCOMP_REFUSE = 0x80000000, 0x7FFF0000, 0x00050000 | errno.EPERM
 _X32 = 0x40000000
-# Per machine: the audit architecture, then the numbers of socket, socketpair, kill, ptrace, process_vm_readv,
-# process_vm_writev, io_uring_setup, pidfd_send_signal and pidfd_getfd.
-_FORBIDDEN_CALLS = {
-    "x86_64": (0xC000003E, (41, 53, 62, 101, 310, 311, 425, 424, 438)),
-    "aarch64": (0xC00000B7, (198, 199, 129, 117, 270, 271, 425, 424, 438)),
+# Per machine: the audit architecture, then the numbers of calls that reach other processes (socket, socketpair; kill,
+# tkill, tgkill, rt_sigqueueinfo, rt_tgsigqueueinfo, pidfd_send_signal; ptrace, process_vm_readv, process_vm_writev,
+# pidfd_getfd; io_uring_setup, which could make sockets), and of those that change files without opening them for
+# writing, over which Landlock has no say (truncate, ftruncate; the families of chmod, chown, utime, setxattr and
+# removexattr).
+_FORBIDDEN_CALLS: dict[str, tuple[int, list[int]]] = {
+    "x86_64": (
+        0xC000003E,
+        [
+            *(41, 53, 62, 200, 234, 129, 297, 424, 101, 310, 311, 438, 425),
+            *(76, 77, 90, 91, 268, 452, 92, 93, 94, 260, 132, 235, 261, 280, 188, 189, 190, 463, 197, 198, 199, 466),
+        ],
+    ),
+    "aarch64": (
+        0xC00000B7,
+        [
+            *(198, 199, 129, 130, 131, 138, 240, 424, 117, 270, 271, 438, 425),
+            *(45, 46, 52, 53, 452, 54, 55, 88, 5, 6, 7, 463, 14, 15, 16, 466),
+        ],
+    ),
 }
 
 
@@ -66,7 +84,10 @@ def _leave_network(libc: ctypes.CDLL) -> None:
 
 def _hide_files(libc: ctypes.CDLL, program: str) -> None:
     """From here on only the program and its libraries can be opened. Nothing where the kernel has no Landlock."""
-    attributes = struct.pack("Q", _LANDLOCK_ALL)
+    version = libc.syscall(_LANDLOCK_CREATE_RULESET, None, ctypes.c_size_t(0), _LANDLOCK_TELL_VERSION)
+    if version < 1:
+        return
+    attributes = struct.pack("Q", _LANDLOCK_RIGHTS[min(version, max(_LANDLOCK_RIGHTS))])
     rules = libc.syscall(_LANDLOCK_CREATE_RULESET, attributes, ctypes.c_size_t(len(attributes)), 0)
     if rules < 0:
         return
@@ -82,7 +103,8 @@ def _hide_files(libc: ctypes.CDLL, program: str) -> None:
 
 
 def _forbid_calls(libc: ctypes.CDLL) -> None:
-    """No socket can be made and no other process touched. Nothing on machines whose call numbers are not known here."""
+    """No socket can be made, no other process touched, no file changed in place. Nothing on machines whose call numbers
+    are not known here."""
     machine = os.uname().machine
     if machine not in _FORBIDDEN_CALLS:
         return

@@ -5,8 +5,8 @@ On Linux, for the life of the child:
 - memory, CPU time and open files are limited, no file is written and no core dumped (rlimits);
 - it is killed when this process dies, however that happens, and it gains no privileges (prctl);
 - its environment is empty, so no credentials are in it, and it opens no files but its program and libraries (Landlock);
-- it can make no socket and touch no other process (seccomp on x86-64 and ARM64), and has a network namespace of its own
-  where the kernel lets it.
+- it can make no socket, touch no other process and change no file in place (seccomp on x86-64 and ARM64), and has a
+  network namespace of its own where the kernel lets it.
 
 Landlock, seccomp and the namespace each stand alone: where a kernel or a container runtime refuses one, the others
 hold. Where all are refused, the program's own whitelist of protocols is what is left. Elsewhere than on Linux only the
