@@ -37,11 +37,10 @@ class SqliteQueue:
         known = self._live_by_key(connection, [j.dedupe_key for j in new if j.dedupe_key])
         now = self._clock()
         ids, rows = [], []
-        # Sorted, since ids of one millisecond are in no order, and equal jobs are taken by id.
-        for job, fresh_id in zip(new, sorted(new_id() for _ in new), strict=True):
+        for job in new:
             job_id = known.get(job.dedupe_key or "")
             if job_id is None:
-                job_id = fresh_id
+                job_id = new_id()
                 rows.append(_row(job, job_id, now))
                 if job.dedupe_key:
                     known[job.dedupe_key] = job_id
