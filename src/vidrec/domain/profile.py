@@ -123,17 +123,19 @@ def _medoid(vectors: Embeddings, weights: npt.NDArray[np.float64]) -> int:
 
 
 def _ward_clusters(vectors: Embeddings) -> npt.NDArray[np.intp]:
-    """Labels, shape (n,), by agglomerative clustering with Ward's criterion (Lance-Williams update), cut where a merge
-    costs more than MAX_SPREAD of the dearest one. n is a user's history (at most a few hundred)."""
+    """Labels, shape (n,), by agglomerative clustering with Ward's criterion (Lance-Williams update). It is cut where a
+    merge costs more than MAX_SPREAD of the dearest one, but at MAX_INTERESTS clusters at the most: a history of one
+    taste, whose merges cost all about the same, must not fall into single videos. n is a user's history (at most a few
+    hundred)."""
     n = len(vectors)
     if n == 1:
         return np.zeros(1, dtype=np.intp)
     merges = _ward_merges(vectors)
     dearest = max(cost for _, _, cost in merges)
     labels = np.arange(n)
-    for keep, gone, cost in merges:
+    for left, (keep, gone, cost) in zip(range(n, 1, -1), merges, strict=True):
         # Ward's merge costs never fall, so the merges below the cut are a prefix.
-        if cost > MAX_SPREAD * dearest and cost > 1e-9:
+        if left <= MAX_INTERESTS and cost > MAX_SPREAD * dearest and cost > 1e-9:
             break
         labels[labels == gone] = keep
     return labels

@@ -113,3 +113,11 @@ def test_copies_of_one_video_are_one_interest() -> None:
     embeddings = {f"v{i}": same for i in range(5)}
     profile = build_profile("u", "m1", history(embeddings), embeddings, cutoff=5, now=NOW)
     assert len(profile.interests) == 1
+
+
+def test_one_taste_is_not_cut_into_single_videos() -> None:
+    """All merges of such a history cost about the same; no watched video may be left out for that."""
+    embeddings = {f"v{i}": e for i, e in enumerate(family(3, 30))}
+    profile = build_profile("u", "m1", history(embeddings), embeddings, cutoff=30, now=NOW)
+    assert len(profile.interests) <= MAX_INTERESTS
+    assert {v for i in profile.interests for v in i.members} == set(embeddings)
