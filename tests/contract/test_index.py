@@ -228,6 +228,8 @@ def test_delete_removes_the_videos_and_their_segments_alone(library: Library) ->
     assert library.held(kept.video_id) == [0, 1]
     library.index.delete(library.model, [gone.video_id])
     library.index.delete(library.model, [])
+    library.index.delete(model_version(), [kept.video_id])  # a model under which nothing was ever written
+    assert library.held(kept.video_id) == [0, 1]
 
 
 def test_segments_come_in_order_as_they_were_written(library: Library) -> None:

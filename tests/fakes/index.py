@@ -49,7 +49,7 @@ class FakeIndex:
 
     def delete(self, model: ModelVersion, video_ids: Sequence[str]) -> None:
         self._called("delete")
-        held = self._of(model)
+        held = self._models.get(model.version, _Collections())
         for video_id in video_ids:
             held.videos.pop(video_id, None)
             held.segments.pop(video_id, None)

@@ -56,6 +56,8 @@ class MilvusIndex:
             self._upsert(model.videos_collection, [{**row, "category": category or ""}])
 
     def delete(self, model: ModelVersion, video_ids: Sequence[str]) -> None:
+        if not self._connection.call("has_collection", model.videos_collection):
+            return  # nothing was ever written under this model
         # The video rows first: a video that can be found has all its segments.
         self._delete(model.videos_collection, video_ids)
         stale = self._segment_ids(model, dict.fromkeys(video_ids, 0))

@@ -43,7 +43,8 @@ class VectorIndex(Protocol):
         ...
 
     def delete(self, model: ModelVersion, video_ids: Sequence[str]) -> None:
-        """Removes the videos' rows in both collections; unknown ids are no error."""
+        """Removes the videos' rows in both collections. Unknown ids are no error, nor is a model that has no
+        collections."""
         ...
 
     def search(
