@@ -23,6 +23,7 @@ COMMANDS = {
     "run": _Entry("run", "Start the whole system on this machine and print its address."),
     "ingest": _Entry("ingest", "Take in video files and folders, and follow until they are indexed."),
     "import": _Entry("import_", "Import what users did (CSV or Parquet)."),
+    "index": _Entry("index", "Move the vectors to another Milvus."),
     "model": _Entry("model", "Export, add, list and verify encoders."),
     "api": _Entry("api", "Serve the HTTP API and the page."),
     "worker": _Entry("worker", "Take jobs: decode videos and write their embeddings."),

@@ -50,7 +50,8 @@ def _run(system: System, videos: Path | None, model: Path | None, started: float
 
     settings = system.settings
     open_database(settings).close()  # the schema is there before several processes look for it
-    system.start_milvus()
+    if system.embedded_milvus:
+        system.start_milvus()
     system.start_api()
     folder = _activate_model(settings, model)
     system.start_encoder(folder)
@@ -59,7 +60,7 @@ def _run(system: System, videos: Path | None, model: Path | None, started: float
     say(f"vidrec answers at {system.url} after {time.monotonic() - started:.0f} s (Ctrl-C ends it)")
     filling = threading.Thread(target=_told(_fill), args=(settings, videos, system.url), daemon=True)
     filling.start()
-    system.wait_until_ready("milvus", "encoder")
+    system.wait_until_ready(*(["milvus"] if system.embedded_milvus else []), "encoder")
     system.watch()
 
 

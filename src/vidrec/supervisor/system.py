@@ -32,10 +32,11 @@ class System:
         self.settings = settings.model_copy(
             update={
                 "data_dir": settings.data_dir.absolute(),
-                "milvus_uri": f"http://127.0.0.1:{milvus}",
+                "milvus_uri": f"http://127.0.0.1:{milvus}" if settings.embedded_milvus else settings.milvus_uri,
                 "encoder_urls": (f"http://127.0.0.1:{encoder}",),
             }
         )
+        self.embedded_milvus = settings.embedded_milvus
         self._ports = {"milvus": milvus, "encoder": encoder}
         self._say = say
         self._processes: dict[str, Process] = {}

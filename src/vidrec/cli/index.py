@@ -1,0 +1,77 @@
+"""`vidrec index`"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vidrec.cli.console import emit_json, progress, say
+from vidrec.domain.errors import InvalidInput
+from vidrec.settings import Settings, load_settings
+
+app = typer.Typer()
+
+
+@app.callback()
+def _group() -> None:
+    """Look after the vector index."""
+
+
+@app.command()
+def move(
+    to: Annotated[str, typer.Option(help="Address of the Milvus server to copy to, such as http://milvus:19530.")],
+    to_token: Annotated[str, typer.Option(envvar="VIDREC_MOVE_TOKEN", help="`user:password` there.")] = "",
+    source: Annotated[
+        str | None, typer.Option("--from", help="Milvus server to copy from; default: Milvus Lite in the data folder.")
+    ] = None,
+    data: Annotated[Path | None, typer.Option(help="Data folder (VIDREC_DATA_DIR).")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+) -> None:
+    """Copy all vectors of the active model to another Milvus, without decoding again; then set VIDREC_MILVUS_URI. The
+    source stays as it is. Safe to run again. A system that runs on the data folder must be ended first."""
+    from vidrec.application.move_index import move_index
+    from vidrec.bootstrap import open_database, open_index
+
+    settings = load_settings(data_dir=data, milvus_uri=source)
+    if to.rstrip("/") == settings.milvus_uri.rstrip("/"):
+        raise InvalidInput(f"--to: {to} is where the vectors are now", field="to")
+    there = settings.model_copy(update={"milvus_uri": to, "milvus_token": to_token})
+    with (
+        _reachable(settings) as here,
+        closing(open_database(settings)) as database,
+        closing(open_index(here)) as origin,
+        closing(open_index(there)) as target,
+        progress() as bar,
+    ):
+        task = bar.add_task("moving", total=None, note="")
+        moved = move_index(
+            database, origin, target, progress=lambda done, total: bar.update(task, completed=done, total=total)
+        )
+    if as_json:
+        emit_json({"videos": moved.videos, "segments": moved.segments, "missing": moved.missing})
+    else:
+        say(f"{moved.videos} videos with {moved.segments} segments copied to {to}")
+        say(f"use it: VIDREC_MILVUS_URI={to}")
+    if moved.missing:
+        say(f"{moved.missing} videos have no vectors in the source: ingest them again")
+        raise typer.Exit(1)
+
+
+@contextmanager
+def _reachable(settings: Settings) -> Iterator[Settings]:
+    """The settings with an address at which the vectors are served for the time of the block."""
+    if not settings.embedded_milvus:
+        yield settings
+        return
+    from vidrec.supervisor.system import System, locked
+
+    if not settings.vectors_dir.is_dir():
+        raise InvalidInput(f"there are no vectors in {settings.vectors_dir}: name their server by --from", field="from")
+    with locked(settings.data_dir), System(settings, say) as system:
+        system.start_milvus()
+        system.wait_until_ready("milvus")
+        yield system.settings
