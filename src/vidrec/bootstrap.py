@@ -96,6 +96,7 @@ def open_worker(settings: Settings, *, concurrency: int) -> Iterator[Worker]:
             lease_s=settings.lease_s,
             poll_s=settings.poll_s,
             concurrency=concurrency,
+            recommendation_days=settings.recommendation_days,
         )
     finally:
         index.close()

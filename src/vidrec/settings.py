@@ -13,8 +13,9 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from vidrec.domain.errors import InvalidInput
 
 ENV_PREFIX = "VIDREC_"
-_NOT_SETTINGS = frozenset({"VIDREC_TEST_DATA"})
-"""Variables with our prefix that are read by the tests alone."""
+_NOT_SETTINGS = frozenset({"VIDREC_TEST_DATA", "VIDREC_MOVE_TOKEN"})
+"""Variables with our prefix that are read elsewhere: by the tests, by `vidrec index move`."""
+_DEFAULT_MILVUS_URI = "http://127.0.0.1:19530"
 
 
 class Settings(BaseSettings):
@@ -26,7 +27,10 @@ class Settings(BaseSettings):
         default=Path("data"), description="Folder of the embedded stores: SQL, vectors, media, models."
     )
     database_url: str = Field(default="", description="SQLAlchemy URL; empty: SQLite in the data folder.")
-    milvus_uri: str = Field(default="http://127.0.0.1:19530", description="Address of the Milvus server.")
+    milvus_uri: str = Field(
+        default=_DEFAULT_MILVUS_URI,
+        description="Address of the Milvus server; `vidrec run` brings its own unless another is named.",
+    )
     milvus_token: str = Field(default="", description="`user:password` for Milvus; empty: none.", repr=False)
     milvus_timeout_s: float = Field(default=5.0, gt=0, description="Longest wait for one call to Milvus, in seconds.")
     encoder_urls: tuple[str, ...] = Field(
@@ -57,6 +61,9 @@ class Settings(BaseSettings):
     )
     max_decode_memory_mb: int = Field(default=2048, ge=256, description="Memory limit of the decoding child process.")
     max_pixels: int = Field(default=8192 * 4320, gt=0, description="Frames with more pixels than this are refused.")
+    recommendation_days: float = Field(
+        default=30.0, gt=0, description="How long answers can be looked up and paged, in days."
+    )
     poll_s: float = Field(default=0.2, gt=0, description="How often an idle worker looks for work.")
     log_level: str = Field(
         default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="DEBUG, INFO, WARNING or ERROR."
@@ -66,6 +73,11 @@ class Settings(BaseSettings):
     def sql_url(self) -> str:
         """SQLAlchemy URL of the SQL store."""
         return self.database_url or f"sqlite:///{self.data_dir.absolute() / 'vidrec.db'}"
+
+    @property
+    def embedded_milvus(self) -> bool:
+        """Whether `vidrec run` brings a Milvus Lite of its own: no other Milvus is named."""
+        return self.milvus_uri == _DEFAULT_MILVUS_URI
 
     @property
     def models_dir(self) -> Path:

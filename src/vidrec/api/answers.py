@@ -163,7 +163,9 @@ def record(record: RecommendationRecord) -> Json:
         "parameters": record.parameters,
         "interests": record.interests,
         "candidates": [
-            {"id": c.video_id, "score": c.score, "source": c.source, "interest": c.interest} for c in record.candidates
+            {"id": c.video_id, "score": c.score, "source": c.source, "interest": c.interest}
+            for c in record.candidates
+            if c.video_id  # else erased since
         ],
     }
 

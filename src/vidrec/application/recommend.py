@@ -27,6 +27,7 @@ from vidrec.domain.models import (
     RecommendationRecord,
     UserProfile,
     Video,
+    VideoStatus,
     new_id,
     utc_now,
 )
@@ -148,8 +149,8 @@ class Recommender:
         ]
 
     def refresh_profile(self, user_id: str) -> UserProfile | None:
-        """Brings the stored profile up to the user's last interaction; None while there is no model. Called after
-        events, so that the next request finds it ready."""
+        """Brings the stored profile up to the user's last interaction, as the user's next request would; None while
+        there is no model."""
         with self._database.snapshot() as uow:
             model = uow.models.active()
             cutoff = uow.interactions.cutoff(user_id)
@@ -218,10 +219,18 @@ class Recommender:
         liked = [row.video_id for row in history if row.weight > 0]
         embeddings = self._index.videos(model, liked) if liked else {}
         profile = build_profile(user_id, model.version, history, embeddings, cutoff=cutoff, now=utc_now())
-        if len(embeddings) == len(liked):  # otherwise a watched video is not indexed yet: look again next time
+        if not self._some_will_be_indexed([v for v in liked if v not in embeddings]):
             with self._database.transaction() as uow:
                 uow.profiles.put(profile)
         return profile
+
+    def _some_will_be_indexed(self, video_ids: Sequence[str]) -> bool:
+        """Whether the profile must be made again next time, since one of these watched videos will have a vector."""
+        if not video_ids:
+            return False
+        with self._database.snapshot() as uow:
+            videos = uow.catalogue.get(video_ids)
+        return any(video.status is not VideoStatus.FAILED for video in videos.values())
 
     def _candidates(
         self, model: ModelVersion, profile: UserProfile, drop: set[str], category: str | None

@@ -11,6 +11,7 @@ import threading
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 from vidrec.application.erase import finish_erase_video
 from vidrec.application.index_video import Indexed, VideoIndexer
@@ -18,13 +19,14 @@ from vidrec.application.jobs import ERASE_VIDEO, INDEX_VIDEO, index_job
 from vidrec.application.patience import Patience, Stopping
 from vidrec.application.ports import Database, Encoder, FrameSource, JobQueue, MediaStore, UnitOfWork, VectorIndex
 from vidrec.domain.errors import FailureReason, LeaseLost, ModelVersionMismatch, Unavailable, UnusableMedia
-from vidrec.domain.models import Job, JobState, ModelVersion, Video
+from vidrec.domain.models import Job, JobState, ModelVersion, Video, utc_now
 
 log = logging.getLogger(__name__)
 
 KINDS = (INDEX_VIDEO, ERASE_VIDEO)
 FLUSH_EVERY_S = 5.0
 BURY_EVERY_S = 2.0
+PRUNE_EVERY_S = 3600.0
 PATIENCE_S = 600.0
 """How long one call may find its dependency unavailable before the attempt is counted as failed."""
 SIGNAL_S = 0.5
@@ -55,6 +57,7 @@ class Worker:
         poll_s: float = 0.2,
         concurrency: int = 2,
         patience_s: float = PATIENCE_S,
+        recommendation_days: float = 30.0,
     ) -> None:
         self._database = database
         self._queue = queue
@@ -66,6 +69,7 @@ class Worker:
         self._poll_s = poll_s
         self._concurrency = concurrency
         self._patience_s = patience_s
+        self._recommendation_days = recommendation_days
         self._stop = threading.Event()
         self._leases: set[_Lease] = set()
         self._written = threading.Event()
@@ -81,7 +85,9 @@ class Worker:
             threading.Thread(target=self._work, args=(until_empty,), name=f"job-{n}", daemon=True)
             for n in range(self._concurrency)
         ]
-        for thread in (keeper, *threads):
+        keeper.start()
+        self._warm_up()
+        for thread in threads:
             thread.start()
         log.info("looking for work, %d jobs at a time", self._concurrency)
         for thread in threads:
@@ -93,6 +99,14 @@ class Worker:
             self._flush()
         except Unavailable as error:
             log.warning("the vector index was not flushed: %s", error)
+
+    def _warm_up(self) -> None:
+        """Connects to the index before the first job would have to wait for it, where that can be done now."""
+        with suppress(Unavailable):
+            with self._database.snapshot() as uow:
+                model = uow.models.active()
+            if model is not None:
+                self._create(model)
 
     # ---------------------------------------------------------------------------------- one job at a time
 
@@ -265,8 +279,9 @@ class Worker:
     # ------------------------------------------------------------------------------------- beside the jobs
 
     def _keep(self, over: threading.Event) -> None:
-        """Renews leases, gives up exhausted jobs, flushes the index after bursts."""
+        """Renews leases, gives up exhausted jobs, flushes the index after bursts, forgets old recommendations."""
         renewed = buried = flushed = 0.0
+        pruned = -PRUNE_EVERY_S
         while not over.wait(min(0.5, self._lease_s / 6)):
             now = time.monotonic()
             try:
@@ -276,6 +291,9 @@ class Worker:
                 if now - buried >= BURY_EVERY_S:
                     buried = now
                     self._bury()
+                if now - pruned >= PRUNE_EVERY_S:
+                    pruned = now
+                    self._prune()
                 if self._written.is_set() and (not self._leases or now - flushed >= FLUSH_EVERY_S):
                     flushed = now
                     self._flush()
@@ -300,6 +318,12 @@ class Worker:
                 if job.kind == INDEX_VIDEO:
                     message = f"given up after {job.attempts} attempts: {reason}"
                     uow.catalogue.mark_failed(str(job.video_id), FailureReason.GAVE_UP, message)
+
+    def _prune(self) -> None:
+        with self._database.transaction() as uow:
+            gone = uow.recommendations.prune(utc_now() - timedelta(days=self._recommendation_days))
+        if gone:
+            log.info("%d recommendations older than %g days forgotten", gone, self._recommendation_days)
 
     def _flush(self) -> None:
         """Makes what was written fast to search."""

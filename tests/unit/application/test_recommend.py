@@ -11,8 +11,8 @@ from tests.library import MODEL, Library
 from vidrec.adapters.sql import SqlDatabase
 from vidrec.application.recommend import Page, Query, Recommender
 from vidrec.application.spotlight import Spotlight
-from vidrec.domain.errors import Conflict, InvalidCursor, NotFound, StoreUnavailable
-from vidrec.domain.models import InteractionType
+from vidrec.domain.errors import Conflict, FailureReason, InvalidCursor, NotFound, StoreUnavailable
+from vidrec.domain.models import InteractionType, NewVideo
 
 
 @pytest.fixture
@@ -134,6 +134,40 @@ def test_pages_skip_what_was_deleted_meanwhile(library: Library, recommender: Re
     second = recommender.recommend(Query(user_id="ann", n=3, cursor=first.next_cursor))
     assert gone not in ids(second)
     assert len(second.items) == 3
+
+
+def test_erasing_a_video_moves_no_cursor(library: Library, recommender: Recommender) -> None:
+    library.act("ann", library.families["sea"][0])
+    page = recommender.recommend(Query(user_id="ann", n=5))
+    with library.database.transaction() as uow:
+        candidates = [c.video_id for c in uow.recommendations.get(page.recommendation_id).candidates]  # type: ignore[union-attr]
+        for gone in (candidates[1], candidates[6]):
+            uow.catalogue.tombstone(gone)
+            uow.recommendations.erase_video(gone)
+    second = recommender.recommend(Query(user_id="ann", n=3, cursor=page.next_cursor))
+    assert ids(second) == [candidates[5], candidates[7], candidates[8]]
+
+
+def test_a_watched_video_without_a_vector_makes_no_profile_anew_each_time(
+    library: Library, recommender: Recommender
+) -> None:
+    library.act("ann", library.families["sea"][0])
+    with library.database.transaction() as uow:
+        late, broken = (
+            uow.catalogue.add(NewVideo(location=f"file:///{n}", filename=n, size_bytes=1, content_sha256=n * 64)).id
+            for n in "ab"
+        )
+        uow.catalogue.mark_failed(broken, FailureReason.EMPTY, "The file is empty.")
+
+    def reads_vectors() -> bool:
+        library.index.calls.clear()
+        recommender.recommend(Query(user_id="ann", n=5))
+        return "videos" in library.index.calls
+
+    library.act("ann", broken)
+    assert [reads_vectors(), reads_vectors()] == [True, False]
+    library.act("ann", late)
+    assert [reads_vectors(), reads_vectors()] == [True, True], "it will have a vector: looked for each time"
 
 
 def test_a_cursor_of_somebody_else_is_refused(library: Library, recommender: Recommender) -> None:

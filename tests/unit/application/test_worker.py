@@ -36,12 +36,14 @@ from vidrec.domain.models import (
     MediaInfo,
     ModelVersion,
     NewVideo,
+    RecommendationRecord,
     SampledFrames,
     Segment,
     TimeRange,
     Video,
     VideoStatus,
     VideoVector,
+    new_id,
     utc_now,
 )
 from vidrec.domain.segmentation import CHUNK_S
@@ -646,3 +648,47 @@ def test_a_defect_while_looking_for_work_ends_no_thread(rig: Rig, monkeypatch: p
     video_id = rig.add()
     rig.work(concurrency=2)
     assert rig.status(video_id) is VideoStatus.INDEXED
+
+
+def test_old_recommendations_are_forgotten(rig: Rig) -> None:
+    now = utc_now()
+    old, new = (
+        RecommendationRecord(
+            id=new_id(),
+            user_id="u",
+            created_at=now - timedelta(days=days),
+            model_version=MODEL.version,
+            code_version="1",
+            strategy="popular",
+            degraded=False,
+            interaction_cutoff=0,
+            interests=(),
+            parameters={},
+            candidates=(),
+        )
+        for days in (8, 6)
+    )
+    with rig.database.transaction() as uow:
+        uow.recommendations.add(old)
+        uow.recommendations.add(new)
+
+    def kept() -> list[bool]:
+        with rig.database.snapshot() as uow:
+            return [uow.recommendations.get(record.id) is not None for record in (old, new)]
+
+    with rig.working(recommendation_days=7.0):
+        wait_for(lambda: kept() == [False, True])
+
+
+def test_the_index_is_connected_to_before_there_is_work(rig: Rig) -> None:
+    with rig.working():
+        wait_for(lambda: "create" in rig.index.calls)
+
+
+def test_a_worker_starts_while_the_index_is_away(rig: Rig) -> None:
+    rig.index.available = False
+    with rig.working():
+        wait_for(lambda: "create" in rig.index.calls)
+        rig.index.available = True
+        video_id = rig.add()
+        wait_for(lambda: rig.status(video_id) is VideoStatus.INDEXED)

@@ -109,5 +109,6 @@ def _without(body: dict[str, Any], video_id: str) -> dict[str, Any]:
             **body["parameters"],
             "exclude": [v for v in body["parameters"].get("exclude", []) if v != video_id],
         },
-        "candidates": [c for c in body["candidates"] if c[0] != video_id],
+        # The place stays, so that cursors which were handed out still lead to where they did.
+        "candidates": [["", *c[1:]] if c[0] == video_id else c for c in body["candidates"]],
     }

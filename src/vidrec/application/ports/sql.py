@@ -179,10 +179,12 @@ class Recommendations(Protocol):
     def erase_user(self, user_id: str) -> None: ...
 
     def erase_video(self, video_id: str) -> None:
-        """Scrubs the video from all records."""
+        """Scrubs the video from all records; of a candidate its place and score stay, under an empty id."""
         ...
 
-    def prune(self, older_than: datetime) -> int: ...
+    def prune(self, older_than: datetime) -> int:
+        """Removes records made before; answers how many."""
+        ...
 
 
 class ModelVersions(Protocol):
