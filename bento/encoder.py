@@ -37,7 +37,7 @@ routes = EncoderRoutes()
 )
 @bentoml.asgi_app(routes, path="/")
 class Encoder:
-    """One model in one process. Ready once the model has run every batch size."""
+    """One model in one process. Ready once the model has run: on a GPU at every batch size that it will see."""
 
     def __init__(self) -> None:
         _die_with_parent()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import shutil
 import subprocess
@@ -10,6 +11,9 @@ from typing import Any
 
 import pytest
 import yaml
+
+from bento.settings import load_encoder_settings
+from vidrec.settings import load_settings
 
 ROOT = Path(__file__).resolve().parents[2]
 CHART = ROOT / "helm" / "vidrec"
@@ -81,7 +85,8 @@ def test_grace_is_longer_than_the_wait_before_stopping() -> None:
     for name, pod in pods(render()).items():
         for container in pod["containers"]:
             stop = container.get("lifecycle", {}).get("preStop", {}).get("exec", {}).get("command", ["sleep", "0"])
-            assert int(stop[1]) < pod.get("terminationGracePeriodSeconds", 30), name
+            drain = dict(itertools.pairwise(container["args"])).get("--timeout-graceful-shutdown", "0")
+            assert int(stop[1]) + int(drain) < pod.get("terminationGracePeriodSeconds", 30), name
 
 
 @pytest.mark.parametrize(("gpus", "provider"), [(0, "cpu"), (2, "cuda")])
@@ -90,6 +95,20 @@ def test_the_provider_follows_the_gpus(gpus: int, provider: str) -> None:
     environment = {e["name"]: e["value"] for e in container["env"]}
     assert environment["VIDREC_ENCODER_PROVIDER"] == provider
     assert container["resources"]["limits"].get("nvidia.com/gpu") == (gpus or None)
+
+
+def test_every_variable_is_a_setting_of_the_process_that_gets_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pod with an unknown variable would refuse to start."""
+    for name, pod in pods(render("settings.VIDREC_POLL_S=1")).items():
+        for container in pod["containers"]:
+            with monkeypatch.context() as process:
+                for variable in container["env"]:
+                    if variable["name"].startswith("VIDREC_"):
+                        process.setenv(variable["name"], variable.get("value", "sqlite:///x"))
+                if name == "shop-encoder":
+                    assert load_encoder_settings().gpu_mem_limit_mb == 4096
+                else:
+                    assert load_settings().poll_s == 1
 
 
 def test_credentials_come_from_secrets_only() -> None:

@@ -173,10 +173,13 @@ def test_it_neither_reports_home_nor_writes_there(model: Path, tmp_path: Path) -
 
 
 @pytest.mark.full
-def test_bentofile_builds(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("file", "runtime"), [("bentofile.yaml", "onnxruntime-gpu=="), ("bento/cpu.yaml", "onnxruntime==")]
+)
+def test_the_bento_builds(file: str, runtime: str, tmp_path: Path) -> None:
     command, variables = encoder_command(tmp_path, port=0, home=tmp_path)
     built = subprocess.run(
-        [command[0], "-m", "bentoml", "build", "--output", "tag", "."],
+        [command[0], "-m", "bentoml", "build", "--bentofile", file, "--output", "tag", "."],
         cwd=ROOT,
         env={**os.environ, **variables, "PATH": f"{ROOT / '.uv' / 'bin'}{os.pathsep}{os.environ['PATH']}"},
         capture_output=True,
@@ -186,6 +189,8 @@ def test_bentofile_builds(tmp_path: Path) -> None:
     assert built.returncode == 0, built.stderr
     assert "encoder" in built.stdout
     [bento] = (tmp_path / "bentos").glob("*/*/src")
+    requirements = (bento.parent / "env" / "python" / "requirements.txt").read_text().splitlines()
+    assert any(line.startswith(runtime) for line in requirements)
     assert (bento / "bento" / "encoder.py").is_file()
     assert (bento / "vidrec" / "model" / "manifest.py").is_file()  # BentoML flattens a src layout
     assert {path.name for path in bento.iterdir()} == {

@@ -65,7 +65,7 @@ class OnnxEncoder:
         return result
 
     def warm_up(self) -> None:
-        """Runs every batch size once."""
+        """Runs each of `batch_sizes` once."""
         for size in self.batch_sizes:
             self.run(np.zeros((size, 224, 224, 3), dtype=np.uint8))
 

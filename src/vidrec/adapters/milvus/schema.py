@@ -9,8 +9,8 @@ from vidrec.adapters.milvus.light import import_pymilvus
 
 _HNSW = {"index_type": "HNSW", "params": {"M": 16, "efConstruction": 200}}
 _FLAT: dict[str, Any] = {"index_type": "FLAT", "params": {}}
-# Also exact, and twice as fast on Milvus Lite: a single list is searched by faiss, where FLAT is a few lines of numpy
-# that normalise every row for every search. Lite reads parameters below a second "params" alone.
+# Also exact, and faster on Milvus Lite (docs/benchmarks.md): a single list is searched by faiss, where FLAT is a few
+# lines of numpy that normalise every row for every search. Lite reads parameters below a second "params" alone.
 _ONE_LIST = {"index_type": "IVF_FLAT", "params": {"params": {"nlist": 1}}}
 
 
