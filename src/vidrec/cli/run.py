@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -21,6 +25,7 @@ from vidrec.domain.models import utc_now
 from vidrec.settings import Settings, load_settings
 from vidrec.supervisor.system import System, check_port, locked
 
+DEFAULT_MODEL = ("--arch", "resnet18", "--weights", "untrained", "--int8")
 BETTER_WEIGHTS = "make export-env && .venv-export/bin/vidrec model export --arch resnet50 --weights imagenet --int8"
 
 
@@ -78,9 +83,7 @@ def _activate_model(settings: Settings, model: Path | None) -> Path:
             stored = {manifest.version: path for path, manifest in stored_models(settings.models_dir).items()}
             folder = stored.get(active.version)
         if folder is None:
-            from vidrec.model.default import ensure_default_model
-
-            folder = ensure_default_model(settings.models_dir, say)
+            folder = _made_default_model(settings)
         version = to_model_version(load_model_dir(folder))
         with database.transaction() as uow:
             uow.models.register(version)
@@ -90,6 +93,18 @@ def _activate_model(settings: Settings, model: Path | None) -> Path:
     if not version.trained:
         say(f"the weights are UNTRAINED: colour, texture and layout count, meaning does not. Better: {BETTER_WEIGHTS}")
     return folder
+
+
+def _made_default_model(settings: Settings) -> Path:
+    """Made by a process of its own, so that the 300 MB which that takes do not stay with this one."""
+    say("making the default model: an untrained ResNet-18")
+    command = [sys.executable, "-m", "vidrec", "model", "export", *DEFAULT_MODEL, "--json"]
+    done = subprocess.run(
+        command, env={**os.environ, **settings.environment()}, stdout=subprocess.PIPE, text=True, check=False
+    )
+    if done.returncode:
+        raise VidrecError("the default model could not be made, for the reason above")
+    return Path(json.loads(done.stdout)["folder"])
 
 
 def _fill(settings: Settings, videos: Path | None, url: str) -> None:
