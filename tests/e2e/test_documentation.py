@@ -1,0 +1,144 @@
+"""Every command of the README and of the pages beside it is run."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.clips import draw
+from tests.documentation import ROOT, commands
+from tests.systems import RunningSystem, get
+
+PAGES = ("README.md", "docs/api.md", "loadtest/README.md")
+ADDRESS = "http://127.0.0.1:3000"
+RUN_BY = {
+    "make run": "test_make_run",
+    "make run VIDEOS=/some/folder": "test_make_run_with_videos",
+    "make run MODEL=data/models/VERSION": "test_better_weights",
+    "make test": "whoever runs this file so",
+    "make export-env": "`make test-full`, before this file",
+    ".venv-export/bin/vidrec model export --arch resnet50 --weights imagenet --int8": "test_better_weights",
+}
+CURL = [(page, command) for page in PAGES for command in commands(page) if command.startswith("curl ")]
+LOCUST = [command for page in PAGES for command in commands(page) if "locust" in command]
+START_S = 300.0
+
+
+def test_no_command_is_left_out() -> None:
+    shown = {command for page in PAGES for command in commands(page)}
+    assert shown == {*RUN_BY, *(command for _, command in CURL), *LOCUST}
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not here")
+@pytest.mark.parametrize(("page", "command"), CURL, ids=[f"{page}: {command[:60]}" for page, command in CURL])
+def test_curl(demo: RunningSystem, tmp_path: Path, page: str, command: str) -> None:
+    picture = get(f"{demo.url}/videos/external:demo-3/thumbnail").content
+    (tmp_path / "picture.jpg").write_bytes(picture)
+    words = shlex.split(command.replace(ADDRESS, demo.url))
+    done = subprocess.run([*words, "-sS", "--fail-with-body"], cwd=tmp_path, capture_output=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    saved = [path for path in tmp_path.iterdir() if path.name != "picture.jpg"]
+    if saved:
+        assert saved[0].stat().st_size > 1000
+    else:
+        assert isinstance(json.loads(done.stdout), dict)
+
+
+@pytest.mark.parametrize("command", LOCUST)
+def test_locust(demo: RunningSystem, tmp_path: Path, command: str) -> None:
+    short = (
+        command.replace(ADDRESS, demo.url).replace("--run-time 1m", "--run-time 3s").replace("--users 50", "--users 5")
+    )
+    assert short.count("3s") == 1
+    words = [str(Path(sys.executable).parent / "locust"), *shlex.split(short)[1:]]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+class MakeRun:
+    """`make run ...` as a person runs it, in a folder of its own and on a free port."""
+
+    def __init__(self, command: str, data: Path) -> None:
+        self.log = data.with_suffix(".log")
+        words = [*shlex.split(command), f"DATA={data}", "PORT=0"]
+        with self.log.open("wb") as output:
+            self.process = subprocess.Popen(
+                words, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
+            )
+
+    def wait_for(self, pattern: str) -> str:
+        """The first group of the pattern, once it is said."""
+        deadline = time.monotonic() + START_S
+        while (found := re.search(pattern, self.log.read_text())) is None:
+            assert self.process.poll() is None, self.log.read_text()
+            assert time.monotonic() < deadline, self.log.read_text()
+            time.sleep(0.1)
+        return found[1]
+
+    def __enter__(self) -> MakeRun:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Ctrl-C reaches every process of the terminal; all must end."""
+        family = psutil.Process(self.process.pid).children(recursive=True)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
+        subprocess.run(["kill", "-INT", "--", f"-{self.process.pid}"], check=True)
+        _, alive = psutil.wait_procs([*family, psutil.Process(self.process.pid)], timeout=30)
+        for process in alive:
+            process.kill()
+        assert not alive
+
+
+@pytest.mark.full
+def test_make_run(tmp_path: Path) -> None:
+    with MakeRun("make run", tmp_path / "data") as made:
+        url = made.wait_for(r"vidrec answers at (\S+)")
+        made.wait_for(r"(\d+) videos indexed, 0 failed")
+        assert get(f"{url}/recommend", userid="mina").json()["strategy"] == "content"
+
+
+@pytest.mark.full
+def test_make_run_with_videos(tmp_path: Path) -> None:
+    folder = tmp_path / "my videos"
+    folder.mkdir()
+    for number, source in enumerate(("testsrc2", "smptebars")):
+        draw(folder / f"{number}.mp4", source=source)
+    with MakeRun(f"make run VIDEOS='{folder}'", tmp_path / "data") as made:
+        url = made.wait_for(r"vidrec answers at (\S+)")
+        assert made.wait_for(r"(\d+) videos indexed, 0 failed") == "2"
+        assert {video["category"] for video in get(f"{url}/videos").json()["items"]} == {"my videos"}
+
+
+@pytest.mark.full
+def test_better_weights(tmp_path: Path) -> None:
+    vidrec = ROOT / ".venv-export" / "bin" / "vidrec"
+    if not vidrec.exists():
+        pytest.skip("the export environment is not here: make export-env")
+    shown = next(command for command in RUN_BY if "model export" in command)
+    words = [str(vidrec), *shlex.split(shown)[1:], "--out", str(tmp_path / "models"), "--json"]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=280, check=False)
+    if done.returncode:  # without internet: says so in a sentence; the rest is shown with weights that are here
+        assert done.returncode == 1, done.stderr
+        assert "could not download" in done.stderr
+        assert "--weights PATH" in done.stderr
+        assert "Traceback" not in done.stderr
+        words[words.index("imagenet")] = "untrained"
+        done = subprocess.run(words, capture_output=True, text=True, timeout=280, check=True)
+    folder = json.loads(done.stdout)["folder"]
+    draw(tmp_path / "clip.mp4")
+    with MakeRun(f"make run MODEL='{folder}' VIDEOS='{tmp_path}'", tmp_path / "data") as made:
+        url = made.wait_for(r"vidrec answers at (\S+)")
+        made.wait_for(r"(\d+) videos indexed, 0 failed")
+        model = get(f"{url}/recommend", userid="u").json()["model"]
+        assert model["name"].startswith("resnet50")
+        assert model["version"] == Path(folder).name
