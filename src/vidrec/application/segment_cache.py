@@ -10,8 +10,8 @@ from datetime import datetime
 from vidrec.application.ports import VectorIndex
 from vidrec.domain.models import ModelVersion, Segment, Video
 
-MAX_BYTES = 8 << 20
-"""Of embeddings: those of about 1,000 videos of a minute at 512 dimensions."""
+MAX_BYTES = 16 << 20
+"""Of embeddings: those of about 2,000 videos of a minute at 512 dimensions."""
 
 _Key = tuple[str, str, datetime | None]
 
