@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
 import shutil
@@ -91,11 +92,11 @@ class MakeRun:
     def __exit__(self, *_: object) -> None:
         """Ctrl-C reaches every process of the terminal; all must end."""
         family = psutil.Process(self.process.pid).children(recursive=True)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
-        subprocess.run(["kill", "-INT", "--", f"-{self.process.pid}"], check=True)
-        _, alive = psutil.wait_procs([*family, psutil.Process(self.process.pid)], timeout=30)
+        os.killpg(self.process.pid, signal.SIGINT)
+        _, alive = psutil.wait_procs(family, timeout=30)
         for process in alive:
             process.kill()
+        self.process.wait(30)
         assert not alive
 
 

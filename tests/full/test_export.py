@@ -123,3 +123,10 @@ def test_a_resnet_of_another_family_is_refused(test_data: Path, tmp_path: Path) 
     """ResNet-20 for CIFAR: the same words, other layers."""
     [path] = (test_data / "weights").glob("resnet20*")
     assert "not the weights of a torchvision resnet18" in refused(path, tmp_path)
+
+
+def test_a_real_truncated_checkpoint_is_refused(test_data: Path, tmp_path: Path) -> None:
+    files = [path for path in (test_data / "broken" / "weights").iterdir() if path.is_file()]
+    assert files
+    for path in files:
+        assert "not a whole torch checkpoint" in refused(path, tmp_path)
