@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -17,6 +19,9 @@ from vidrec.adapters.sql.receipts import SqlReceipts
 from vidrec.adapters.sql.recommendations import SqlRecommendations
 from vidrec.adapters.sql.schema import SCHEMA_REVISION
 from vidrec.domain.errors import InvalidInput, StoreUnavailable
+
+_BUSY_S = 10.0
+"""How long SQLite is waited for while another process writes."""
 
 
 class SqlUnitOfWork:
@@ -93,14 +98,29 @@ def open_engine(url: str) -> Engine:
     return engine
 
 
+def _use_wal(cursor: sqlite3.Cursor) -> None:
+    """The first connection to a new database changes its mode; where several are the first, SQLite answers all but one
+    with "locked" at once, whatever the busy timeout."""
+    deadline = time.monotonic() + _BUSY_S
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+        else:
+            return
+
+
 def _tune_sqlite(engine: Engine) -> None:
     @event.listens_for(engine, "connect")
     def on_connect(connection: Any, _record: Any) -> None:
         # The driver's own transaction handling is off: `BEGIN` is ours, see below.
         connection.isolation_level = None
         cursor = connection.cursor()
-        cursor.execute("PRAGMA busy_timeout = 10000")
-        cursor.execute("PRAGMA journal_mode = WAL")
+        cursor.execute(f"PRAGMA busy_timeout = {round(1000 * _BUSY_S)}")
+        _use_wal(cursor)
         # A killed process loses nothing with NORMAL; only a power cut may lose the last commits, never corrupt.
         cursor.execute("PRAGMA synchronous = NORMAL")
         cursor.execute("PRAGMA foreign_keys = ON")
