@@ -26,6 +26,8 @@ from vidrec.model.manifest import ONNX_FILE, load_model_dir
 log = logging.getLogger("bentoml.vidrec")
 
 routes = EncoderRoutes()
+# BentoML's main process imports this module before it starts its worker, which inherits the note.
+_MAIN_PID = int(os.environ.setdefault("_VIDREC_ENCODER_MAIN_PID", str(os.getpid())))
 
 
 @bentoml.service(
@@ -85,9 +87,12 @@ class Encoder:
 
 
 def _die_with_parent() -> None:
-    """A killed supervisor leaves no worker behind (prctl(2), PR_SET_PDEATHSIG)."""
+    """A main process that is killed leaves no worker behind (prctl(2), PR_SET_PDEATHSIG), also one that was killed
+    before this was called."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGTERM)
+    if os.getpid() != _MAIN_PID != os.getppid():
+        os._exit(0)
 
 
 def _refuse_new_work_on(number: signal.Signals) -> None:

@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from tests.encoders import encoder_server
-from tests.servers import Server, ServerFailed, running, wait_until
+from tests.servers import Server, ServerFailed, free_port, running, wait_until
 from tests.tiny_model import store_tiny_model
 from vidrec.model.frames import generated_frames
 from vidrec.supervisor.commands import encoder_command
@@ -150,6 +150,22 @@ def test_kill_9_of_the_parent_leaves_nothing(model: Path, tmp_path: Path) -> Non
     family = [psutil.Process(server.pid), *psutil.Process(server.pid).children(recursive=True)]
     assert len(family) > 1
     server.kill()
+    _, alive = psutil.wait_procs(family, timeout=20)
+    assert alive == []
+
+
+def test_a_parent_that_dies_during_the_start_leaves_nothing(model: Path, tmp_path: Path) -> None:
+    """As Ctrl-C right after the start: the worker is there, but has not noted its parent yet."""
+    command, variables = encoder_command(model, port=free_port(), home=tmp_path)
+    with subprocess.Popen(command, env={**os.environ, **variables}, stderr=subprocess.DEVNULL) as main:
+        family: list[psutil.Process] = []
+
+        def has_worker() -> bool:
+            family[:] = psutil.Process(main.pid).children(recursive=True)
+            return any("worker.service" in " ".join(process.cmdline()) for process in family)
+
+        wait_until(has_worker, timeout_s=60)
+        main.kill()
     _, alive = psutil.wait_procs(family, timeout=20)
     assert alive == []
 
