@@ -19,17 +19,16 @@ class Reporter:
     """Keeps what a worker says of one video, at most once a second, and not of one that takes less than that. May be
     called from several threads."""
 
-    def __init__(self, database: Database, video_id: str, *, every_s: float = REPORT_EVERY_S) -> None:
+    def __init__(self, database: Database, video_id: str) -> None:
         self._database = database
         self._video_id = video_id
-        self._every_s = every_s
-        self._next = time.monotonic() + every_s
+        self._next = time.monotonic() + REPORT_EVERY_S
 
     def __call__(self, progress: VideoProgress) -> None:
         now = time.monotonic()
         if now < self._next:
             return
-        self._next = now + self._every_s
+        self._next = now + REPORT_EVERY_S
         with suppress(Unavailable), self._database.transaction() as uow:  # only told less often then
             uow.progress.put(self._video_id, progress)
 
