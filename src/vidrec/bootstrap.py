@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 from vidrec.application.ports import Database, Encoder, FrameSource, JobQueue, MediaStore, VectorIndex
 from vidrec.application.services import Services
+from vidrec.application.upload import UploadPolicy, Uploads
 from vidrec.application.worker import Worker
 from vidrec.settings import Settings
 
@@ -52,6 +53,21 @@ def open_media_store(settings: Settings) -> MediaStore:
     return LocalStore(settings.media_dir)
 
 
+def open_uploads(settings: Settings, database: Database, queue: JobQueue) -> Uploads:
+    """The uploads into the media store."""
+    from vidrec.adapters.local_uploads import LocalUploads
+
+    store = LocalUploads(settings.media_dir, settings.upload_secret)
+    policy = UploadPolicy(
+        buckets=settings.buckets,
+        suffixes=frozenset(f".{name.lower()}" for name in ("webm", *settings.upload_suffixes)),
+        max_bytes=settings.max_upload_bytes,
+        url_lifetime_s=settings.upload_url_s,
+        parts_lifetime_s=settings.upload_hours * 3600,
+    )
+    return Uploads(database, queue, open_media_store(settings), store, store, policy)
+
+
 def open_frame_source(settings: Settings) -> FrameSource:
     """ffmpeg in limited child processes."""
     from vidrec.adapters.ffmpeg import FfmpegFrameSource
@@ -68,13 +84,15 @@ def open_services(settings: Settings) -> Services:
     from vidrec.adapters.picture import read_picture
 
     database = open_database(settings)
+    queue = open_queue(settings, database)
     return Services.compose(
         database=database,
         index=open_index(settings),
-        queue=open_queue(settings, database),
+        queue=queue,
         store=open_media_store(settings),
         encoder=open_encoder(settings),
         read_picture=read_picture,
+        uploads=open_uploads(settings, database, queue),
         popular_refresh_s=settings.popular_refresh_s,
         candidates_per_interest=settings.candidates_per_interest,
         diversity=settings.diversity,
@@ -85,10 +103,11 @@ def open_services(settings: Settings) -> Services:
 def open_worker(settings: Settings, *, concurrency: int) -> Iterator[Worker]:
     """A worker over the settings' stores, which are closed at the end of the block."""
     database, index = open_database(settings), open_index(settings)
+    queue = open_queue(settings, database)
     try:
         yield Worker(
             database,
-            open_queue(settings, database),
+            queue,
             index,
             open_frame_source(settings),
             open_encoder(settings),
@@ -97,6 +116,7 @@ def open_worker(settings: Settings, *, concurrency: int) -> Iterator[Worker]:
             poll_s=settings.poll_s,
             concurrency=concurrency,
             recommendation_days=settings.recommendation_days,
+            sweep=open_uploads(settings, database, queue).sweep,
         )
     finally:
         index.close()

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from vidrec.domain.errors import InvalidInput
@@ -15,6 +16,8 @@ from vidrec.domain.errors import InvalidInput
 ENV_PREFIX = "VIDREC_"
 _NOT_SETTINGS = frozenset({"VIDREC_TEST_DATA", "VIDREC_MOVE_TOKEN"})
 """Variables with our prefix that are read elsewhere: by the tests, by `vidrec index move`."""
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+_SUFFIX = re.compile(r"[A-Za-z0-9]{1,10}")
 _DEFAULT_MILVUS_URI = "http://127.0.0.1:19530"
 
 
@@ -45,6 +48,21 @@ class Settings(BaseSettings):
         default="", description="Address at which clients reach the API; empty: links are relative."
     )
     max_image_bytes: int = Field(default=10 << 20, gt=0, description="Largest picture taken by `POST /search/image`.")
+    buckets: tuple[str, ...] = Field(
+        default=("videos",), min_length=1, description="Names of the buckets that take uploads, as a JSON list."
+    )
+    upload_suffixes: tuple[str, ...] = Field(
+        default=("mp4", "mkv", "mov", "avi", "ogv", "m4v"),
+        description="How the names of uploaded files may end, beside webm, as a JSON list.",
+    )
+    max_upload_bytes: int = Field(default=20 << 30, gt=0, description="Largest file that is taken by upload.")
+    upload_url_s: float = Field(
+        default=900.0, ge=1, le=900, description="How long a signed address may be used, in seconds; at most 900."
+    )
+    upload_hours: float = Field(default=24.0, gt=0, description="How long an upload in parts may take, in hours.")
+    max_event_streams: int = Field(
+        default=100, ge=1, description="So many clients of one API process may follow videos at a time."
+    )
     candidates_per_interest: int = Field(
         default=100, ge=10, le=1000, description="Videos retrieved for each of a user's interests."
     )
@@ -69,6 +87,20 @@ class Settings(BaseSettings):
         default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="DEBUG, INFO, WARNING or ERROR."
     )
 
+    @field_validator("buckets")
+    @classmethod
+    def _names_buckets(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        if wrong := [name for name in names if not _BUCKET.fullmatch(name)]:
+            raise ValueError(f"{wrong[0]!r} is no name of a bucket: 3 to 63 of a-z, 0-9, '.', '-'")
+        return names
+
+    @field_validator("upload_suffixes")
+    @classmethod
+    def _are_suffixes(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        if wrong := [name for name in names if not _SUFFIX.fullmatch(name)]:
+            raise ValueError(f"{wrong[0]!r} is no suffix: 1 to 10 letters and digits, without a dot")
+        return names
+
     @cached_property
     def sql_url(self) -> str:
         """SQLAlchemy URL of the SQL store."""
@@ -90,6 +122,11 @@ class Settings(BaseSettings):
     @property
     def vectors_dir(self) -> Path:
         return self.data_dir / "vectors"
+
+    @property
+    def upload_secret(self) -> Path:
+        """File of the key that signs addresses for uploads."""
+        return self.data_dir / "upload.secret"
 
     def environment(self) -> Mapping[str, str]:
         """The variables that give a child process these settings."""

@@ -322,3 +322,28 @@ def test_a_watch_of_nothing_is_not_half_a_watch(database: SqlDatabase) -> None:
     with database.transaction() as uow:
         uow.interactions.append([watch(barely, 0.0), watch(barely, 0.0), watch(half, 0.5)])
     assert popular(database)[0] == half.id
+
+
+def test_an_announced_video_is_received_once(database: SqlDatabase) -> None:
+    with database.transaction() as uow:
+        announced = uow.catalogue.add(
+            new_video(content_sha256="", size_bytes=0), video_id=new_id(), status=VideoStatus.UPLOADING
+        )
+        assert announced.status is VideoStatus.UPLOADING
+        taken = {"size_bytes": 5, "content_sha256": "a" * 64}
+        assert [uow.catalogue.receive(announced.id, **taken) for _ in range(2)] == [True, False]  # type: ignore[arg-type]
+        found = uow.catalogue.get([announced.id])[announced.id]
+        assert (found.status, found.size_bytes, found.content_sha256) == (VideoStatus.QUEUED, 5, "a" * 64)
+        uow.catalogue.withdraw(announced.id)  # too late
+        assert announced.id in uow.catalogue.get([announced.id])
+
+
+def test_an_announced_video_is_withdrawn_without_a_trace_and_a_deleted_one_not_received(database: SqlDatabase) -> None:
+    with database.transaction() as uow:
+        first, second = (uow.catalogue.add(new_video(), status=VideoStatus.UPLOADING) for _ in range(2))
+        uow.catalogue.withdraw(first.id)
+        uow.catalogue.tombstone(second.id)
+        assert not uow.catalogue.receive(second.id, size_bytes=5, content_sha256="a" * 64)
+        uow.catalogue.withdraw(second.id)
+        assert uow.catalogue.get([first.id, second.id]) == {}
+        assert uow.catalogue.deleted([first.id, second.id]) == {second.id}

@@ -8,6 +8,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
@@ -19,8 +20,11 @@ from tests.contract.sql import add, new_video
 from vidrec.adapters.sql import SqlDatabase, migrate
 from vidrec.adapters.sql.database import open_engine
 from vidrec.adapters.sql.schema import SCHEMA_REVISION, metadata
+from vidrec.adapters.sqlite_queue import SqliteQueue
+from vidrec.application.jobs import index_job
 from vidrec.domain.errors import InvalidInput, NotFound, StoreUnavailable
-from vidrec.domain.models import VideoStatus
+from vidrec.domain.models import VideoStatus, utc_now
+from vidrec.domain.uploads import Stage, VideoProgress
 
 
 def count(database: SqlDatabase) -> int:
@@ -119,6 +123,44 @@ def test_the_newest_migration_is_the_revision_that_the_code_names() -> None:
     config = Config()
     config.set_main_option("script_location", str(Path(vidrec.adapters.sql.__file__).parent / "migrations"))
     assert ScriptDirectory.from_config(config).get_current_head() == SCHEMA_REVISION
+
+
+def test_a_library_of_the_first_schema_is_taken_along(tmp_path: Path) -> None:
+    """Rows of 0001 are as they were, can be worked with, and the release before still finds what it needs."""
+    url = f"sqlite:///{tmp_path / 'vidrec.db'}"
+    engine = open_engine(url)
+    config = Config()
+    config.set_main_option("script_location", str(Path(vidrec.adapters.sql.__file__).parent / "migrations"))
+    with engine.connect().execution_options(vidrec_write=True) as connection, connection.begin():
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+    with closing(SqlDatabase(url)) as database:
+        with pytest.raises(StoreUnavailable, match="vidrec migrate"):
+            database.ping()
+        old = add(database, title="떡볶이", external_id="old", tags=("a", "b"))
+        with database.transaction() as uow:
+            SqliteQueue(database).enqueue(uow, [index_job(old.id)])
+        columns = {name: _columns(database, name) for name in ("videos", "jobs", "interactions", "receipts")}
+        migrate(url)
+        migrate(url)
+        database.ping()
+        assert {name: _columns(database, name) for name in columns} == columns
+        with database.transaction() as uow:
+            assert uow.catalogue.get([old.id]) == {old.id: old}
+            assert uow.uploads.waiting(10) == []
+            uow.progress.put(old.id, VideoProgress(Stage.DECODING, 1, 2))
+            uow.uploads.mark_recommendable(old.id, utc_now())
+            assert uow.uploads.seconds_to_recommendable()[1] == 0
+            assert uow.progress.get([old.id]) == {old.id: VideoProgress(Stage.DECODING, 1, 2)}
+        assert [job.video_id for job in SqliteQueue(database).list()] == [old.id]
+    with engine.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+    engine.dispose()
+
+
+def _columns(database: SqlDatabase, table: str) -> list[str]:
+    with database.snapshot() as uow:
+        return [row.name for row in uow.connection.execute(text(f"PRAGMA table_info({table})"))]
 
 
 def test_the_migrations_make_the_schema_that_the_code_uses(database_url: str) -> None:

@@ -17,11 +17,14 @@ import pytest
 
 from tests.fakes.store import FakeStore
 from tests.library import MODEL, Library
+from vidrec.adapters.local_store import LocalStore
+from vidrec.adapters.local_uploads import LocalUploads
 from vidrec.adapters.sql import SqlDatabase, migrate
 from vidrec.adapters.sqlite_queue import SqliteQueue
 from vidrec.api.app import create_app
 from vidrec.api.server import make_server
 from vidrec.application.services import Services
+from vidrec.application.upload import UploadPolicy, Uploads
 from vidrec.domain.errors import InvalidInput, StoreUnavailable
 from vidrec.domain.models import Embedding, Embeddings, Frames
 
@@ -117,6 +120,10 @@ def start_system(migrated: Path) -> Start:
             library.add_family(name, 8)
         database, queue, store, encoder = SwitchedDatabase(real), SqliteQueue(real), FakeStore(), PointingEncoder()
         database.available = options.pop("sql_available", True)
+        media = folder / "media"
+        upload_store = options.pop("upload_store", None) or LocalUploads(media, folder / "upload.secret")
+        policy = options.pop("upload_policy", UploadPolicy(suffixes=frozenset({".webm", ".mp4"})))
+        uploads = Uploads(database, queue, LocalStore(media), upload_store, upload_store, policy)  # type: ignore[arg-type]
         services = Services.compose(
             database=database,  # type: ignore[arg-type]
             index=library.index,
@@ -124,6 +131,7 @@ def start_system(migrated: Path) -> Start:
             store=store,
             encoder=encoder,
             read_picture=read_picture,
+            uploads=uploads,
             popular_refresh_s=0.2,
         )
         server = make_server(create_app(services, popular_refresh_s=0.2, **options))

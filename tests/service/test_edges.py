@@ -243,7 +243,7 @@ def operations(document: dict[str, Any]) -> set[tuple[str, str]]:
 
 def test_the_documentation_names_every_route_and_no_other(shared: System) -> None:
     text = (ROOT / "docs" / "api.md").read_text()
-    documented = set(re.findall(r"^### `(GET|POST|PATCH|DELETE) (/\S*)`", text, re.MULTILINE))
+    documented = set(re.findall(r"^### `(GET|POST|PUT|PATCH|DELETE) (/\S*)`", text, re.MULTILINE))
     assert documented == operations(shared.get("/openapi.json"))
 
 

@@ -6,13 +6,15 @@ import os
 import re
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import unquote, urlsplit
 
 from vidrec.domain.errors import InvalidInput, NotFound, StoreUnavailable
 
+T = TypeVar("T")
 _ATTEMPTS = 20
 _SCHEME = "media:///"
 _KEY = re.compile(r"[A-Za-z0-9._-]+(?:/[A-Za-z0-9._-]+)*")
@@ -30,7 +32,7 @@ class LocalStore:
     def put(self, key: str, data: bytes) -> str:
         path = self._path_of_key(key)
         try:
-            _write_below_new_folders(path, data)
+            below_new_folders(path, lambda: _write(path, data))
         except OSError as error:
             raise StoreUnavailable(f"{path} cannot be written: {error.strerror}") from error
         return f"{_SCHEME}{key}"
@@ -89,9 +91,7 @@ class LocalStore:
         return Path(path)
 
     def _path_of_key(self, key: str) -> Path:
-        if not _KEY.fullmatch(key) or _climbs(key):
-            raise InvalidInput(f"{key!r} is not a key: letters, digits, '.', '_', '-', parted by '/'", field="key")
-        return self._root / key
+        return path_of_key(self._root, key)
 
     def _key(self, path: Path) -> str:
         return path.relative_to(self._root).as_posix()
@@ -102,18 +102,27 @@ class LocalStore:
         return [path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(_UNFINISHED)]
 
 
-def _climbs(key: str) -> bool:
-    return not {".", ".."}.isdisjoint(key.split("/"))
+def path_of_key(root: Path, key: str) -> Path:
+    """The file of a key; InvalidInput where it is none."""
+    if not _KEY.fullmatch(key) or _climbs(key):
+        raise InvalidInput(f"{key!r} is not a key: letters, digits, '.', '_', '-', parted by '/'", field="key")
+    return root / key
 
 
-def _write_below_new_folders(path: Path, data: bytes) -> None:
+def below_new_folders(path: Path, write: Callable[[], T]) -> T:
+    """What `write` answers, with the folder of `path` made before; again where a delete took it away empty."""
     for attempt in range(_ATTEMPTS):
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            return _write(path, data)
-        except FileNotFoundError:  # a delete took the folder away while it was empty
+            return write()
+        except FileNotFoundError:
             if attempt == _ATTEMPTS - 1:
                 raise
+    raise AssertionError
+
+
+def _climbs(key: str) -> bool:
+    return not {".", ".."}.isdisjoint(key.split("/"))
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -32,13 +32,16 @@ def videos(
 ) -> Response:
     """The videos, newest first."""
     page = context.services.catalogue.page(query=q, category=category, status=status, cursor=cursor, limit=limit)
-    return answer({"items": [context.answers.video(v) for v in page.videos], "next_cursor": page.next_cursor})
+    progress = context.services.catalogue.progress(page.videos)
+    items = [context.answers.video(v, progress[v.id]) for v in page.videos]
+    return answer({"items": items, "next_cursor": page.next_cursor})
 
 
 @router.get("/videos/{video_id}", response_model=schemas.VideoOut)
 def video(context: In, video: VideoName) -> Response:
     """One video: what is known of it and how far it is."""
-    return answer(context.answers.video(context.services.catalogue.get(video)))
+    found = context.services.catalogue.get(video)
+    return answer(context.answers.video(found, context.services.catalogue.progress([found])[found.id]))
 
 
 @router.patch("/videos/{video_id}", response_model=schemas.VideoOut, openapi_extra=PATCH_BODY)
@@ -54,8 +57,8 @@ async def change_video(context: In, video: VideoName, request: Request) -> Respo
 
 @router.delete("/videos/{video_id}", status_code=202, response_model=schemas.ReceiptOut)
 def delete_video(context: In, video: VideoName) -> Response:
-    """Deletes a video: shown to nobody from now on; all that is kept of it is removed by a worker. The original file is
-    left where it is if it was taken in from a folder."""
+    """Deletes a video: shown to nobody from now on; all that is kept of it is removed by a worker, the original too
+    where it was uploaded. One that was taken in from a folder is left where it is."""
     services = context.services
     return answer(context.answers.receipt(services.eraser.erase_video(services.catalogue.identify_one(video))), 202)
 

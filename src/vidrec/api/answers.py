@@ -13,6 +13,7 @@ from vidrec.application.explain import Item, Why
 from vidrec.application.ports import Receipt
 from vidrec.application.recommend import Page
 from vidrec.domain.models import ModelVersion, RecommendationRecord, TimeRange, Video
+from vidrec.domain.uploads import VideoProgress, progress_of
 
 Json = dict[str, Any]
 
@@ -62,8 +63,9 @@ class Answers:
             "links": self._links(video),
         }
 
-    def video(self, video: Video) -> Json:
+    def video(self, video: Video, progress: VideoProgress | None = None) -> Json:
         media = video.media
+        now = progress or progress_of(video.status, None)
         return {
             "id": video.id,
             "external_id": video.external_id,
@@ -73,9 +75,7 @@ class Answers:
             "tags": video.tags,
             "duration_s": None if media is None else media.duration_s,
             "available": video.available,
-            "failure": None
-            if video.failure_reason is None
-            else {"reason": video.failure_reason, "message": video.failure_message or ""},
+            "failure": failure_answer(video),
             "filename": video.filename,
             "size_bytes": video.size_bytes,
             "url": video.url,
@@ -89,6 +89,8 @@ class Answers:
                 "height": media.height,
             },
             "segment_count": video.segment_count,
+            "stage": now.stage,
+            "progress": progress_answer(now),
             "created_at": video.created_at,
             "indexed_at": video.indexed_at,
             "links": self._links(video),
@@ -142,6 +144,18 @@ class Answers:
             "download": f"{address}/download",
             "similar": f"{address}/similar",
         }
+
+
+def progress_answer(progress: VideoProgress) -> Json | None:
+    """How much of the video was decoded; None where that is not what is done."""
+    return None if progress.done is None else {"done": progress.done, "total": progress.total}
+
+
+def failure_answer(video: Video) -> Json | None:
+    """Why it cannot be indexed; None where it can."""
+    if video.failure_reason is None:
+        return None
+    return {"reason": video.failure_reason, "message": video.failure_message or ""}
 
 
 def accepted(recorded: Recorded) -> Json:

@@ -11,12 +11,13 @@ from anyio.to_thread import current_default_thread_limiter, run_sync
 from fastapi import FastAPI
 
 from vidrec import __version__
-from vidrec.api import admin, consumer, health, media, openapi, pages
+from vidrec.api import admin, consumer, health, media, openapi, pages, producer, stages
 from vidrec.api.answers import UNTRAINED, Answers
 from vidrec.api.context import Context
 from vidrec.api.errors import install_error_handlers
 from vidrec.api.metrics import Metrics, Observed
 from vidrec.api.parameters import DecodedOnce
+from vidrec.api.streams import EventStreams
 from vidrec.application.services import Services
 from vidrec.domain.errors import StoreUnavailable
 
@@ -30,7 +31,12 @@ _DESCRIPTION = (
 
 
 def create_app(
-    services: Services, *, public_url: str = "", max_image_bytes: int = 10 << 20, popular_refresh_s: float = 5.0
+    services: Services,
+    *,
+    public_url: str = "",
+    max_image_bytes: int = 10 << 20,
+    popular_refresh_s: float = 5.0,
+    max_event_streams: int = 100,
 ) -> FastAPI:
     """The app over these use cases, which it does not close. `public_url`: what links start with, empty for relative
     ones."""
@@ -46,11 +52,16 @@ def create_app(
         lifespan=_lifespan(services, popular_refresh_s),
     )
     app.state.context = Context(
-        services=services, answers=Answers(public_url), metrics=metrics, max_image_bytes=max_image_bytes
+        services=services,
+        answers=Answers(public_url),
+        metrics=metrics,
+        streams=EventStreams(max_event_streams),
+        public_url=public_url,
+        max_image_bytes=max_image_bytes,
     )
     app.openapi = lambda: openapi.document(app)  # type: ignore[method-assign]
     install_error_handlers(app)
-    for part in (consumer, media, admin, health, pages):
+    for part in (consumer, producer, stages, media, admin, health, pages):
         app.include_router(part.router)
     app.add_middleware(DecodedOnce)
     app.add_middleware(Observed, metrics=metrics)

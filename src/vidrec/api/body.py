@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
 from fastapi import HTTPException, Request
@@ -9,6 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
+from starlette.requests import ClientDisconnect
 
 from vidrec.api.parameters import refusal
 
@@ -16,6 +19,8 @@ if TYPE_CHECKING:
     from python_multipart.multipart import MultipartCallbacks
 
 _JSON = "application/json"
+_PIECE = 1 << 20
+_IDLE_S = 60.0
 _FORM_OVERHEAD = 16 << 10
 """Bytes that a multipart form may add to its file."""
 
@@ -31,6 +36,27 @@ async def read_body(request: Request, limit: int) -> bytes:
         if len(body) > limit:
             raise _too_large(limit)
     return bytes(body)
+
+
+async def pieces(request: Request) -> AsyncIterator[bytes]:
+    """The body in pieces of about 1 MiB, held in memory one at a time; 408 where nothing comes for a while."""
+    held = bytearray()
+    stream = request.stream()
+    while True:
+        try:
+            async with asyncio.timeout(_IDLE_S):
+                held += await anext(stream)
+        except StopAsyncIteration:
+            break
+        except TimeoutError:
+            raise HTTPException(408, f"no byte came for {_IDLE_S:g} seconds") from None
+        except ClientDisconnect:
+            raise HTTPException(400, "the connection ended before the body did") from None
+        if len(held) >= _PIECE:
+            yield bytes(held)
+            held.clear()
+    if held:
+        yield bytes(held)
 
 
 async def read_json(request: Request, limit: int) -> bytes:

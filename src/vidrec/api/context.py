@@ -9,6 +9,7 @@ from fastapi import Depends, Request
 
 from vidrec.api.answers import Answers
 from vidrec.api.metrics import Metrics
+from vidrec.api.streams import EventStreams
 from vidrec.application.services import Services
 
 
@@ -19,7 +20,13 @@ class Context:
     services: Services
     answers: Answers
     metrics: Metrics
+    streams: EventStreams
+    public_url: str
     max_image_bytes: int
+
+    def base(self, request: Request) -> str:
+        """Where the client reaches this service, without a slash at the end."""
+        return self.public_url.rstrip("/") or str(request.base_url).rstrip("/")
 
 
 async def _context(request: Request) -> Context:

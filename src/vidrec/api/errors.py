@@ -15,10 +15,13 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
 from vidrec.domain.errors import (
+    AlreadyThere,
     Conflict,
+    Forbidden,
     InvalidInput,
     NotFound,
     Overloaded,
+    TooLarge,
     Unavailable,
     UnusableMedia,
     VidrecError,
@@ -28,17 +31,23 @@ log = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
 _STATUS: Sequence[tuple[type[VidrecError], int]] = (
+    (TooLarge, 413),
     (InvalidInput, 422),
+    (Forbidden, 403),
     (NotFound, 404),
+    (AlreadyThere, 412),
     (Conflict, 409),
     (Overloaded, 429),
     (Unavailable, 503),
     (UnusableMedia, 422),
 )
 _WORDS = {
+    403: "forbidden",
     404: "not-found",
     405: "method-not-allowed",
+    408: "timeout",
     409: "conflict",
+    412: "already-there",
     413: "too-large",
     414: "address-too-long",
     415: "unsupported-media-type",

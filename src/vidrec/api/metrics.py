@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from itertools import accumulate
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
@@ -76,12 +77,21 @@ class _StoreCollector(Collector):
         try:
             with self._database.snapshot() as uow:
                 videos = uow.catalogue.counts()
+                took = uow.uploads.seconds_to_recommendable()
             jobs = self._queue.counts()
         except StoreUnavailable as error:
             log.warning("no metrics of videos and jobs: %s", error)
             return
         yield _by("vidrec_videos", "Videos by status.", "status", videos)
         yield _by("vidrec_jobs", "Jobs by state.", "state", jobs)
+        yield _seconds(*took)
+
+
+def _seconds(counts: Mapping[float, int], total: float) -> Metric:
+    below = list(accumulate(counts.values()))
+    buckets = [(str(bound).replace("inf", "+Inf"), count) for bound, count in zip(counts, below, strict=True)]
+    text = "From the arrival of an upload's last byte until its video can be recommended."
+    return HistogramMetricFamily("vidrec_upload_to_recommendable_seconds", text, buckets=buckets, sum_value=total)
 
 
 def _by(name: str, text: str, label: str, counts: Any) -> Metric:

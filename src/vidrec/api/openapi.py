@@ -9,7 +9,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic.json_schema import models_json_schema
 
 from vidrec.api.errors import MEDIA_TYPE, Problem
-from vidrec.api.schemas import EventIn, VideoPatch
+from vidrec.api.schemas import EventIn, PartsIn, UploadIn, VideoPatch
 from vidrec.application.events import MAX_BATCH
 
 _SCHEMAS = "#/components/schemas/"
@@ -34,6 +34,9 @@ PICTURE_BODY = _body(
 )
 _BATCH = {"type": "array", "items": _reference("EventIn"), "minItems": 1, "maxItems": MAX_BATCH}
 EVENTS_BODY = _body({"application/json": {"schema": {"oneOf": [_reference("EventIn"), _BATCH]}}})
+UPLOAD_BODY = _body({"application/json": {"schema": _reference("UploadIn")}})
+PARTS_BODY = _body({"application/json": {"schema": _reference("PartsIn")}})
+FILE_BODY = _body({"*/*": _BINARY})
 PATCH_BODY = _body({"application/json": {"schema": _reference("VideoPatch")}})
 
 PROBLEM: dict[int | str, dict[str, Any]] = {
@@ -42,12 +45,15 @@ PROBLEM: dict[int | str, dict[str, Any]] = {
 MEDIA_BODY: dict[int | str, dict[str, Any]] = {200: {"description": "The bytes.", "content": {"*/*": _BINARY}}}
 
 
+_BODIES = (EventIn, VideoPatch, UploadIn, PartsIn)
+
+
 def document(app: FastAPI) -> dict[str, Any]:
     """The app's OpenAPI document, made once."""
     if app.openapi_schema is None:
         made = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
         _, extra = models_json_schema(
-            [(EventIn, "validation"), (VideoPatch, "validation"), (Problem, "serialization")],
+            [*((model, "validation") for model in _BODIES), (Problem, "serialization")],
             ref_template=_SCHEMAS + "{model}",
         )
         made.setdefault("components", {}).setdefault("schemas", {}).update(extra["$defs"])

@@ -32,6 +32,12 @@ def fit_text(value: str) -> str:
 Text = Annotated[str, Field(min_length=1, max_length=256), AfterValidator(fit_text)]
 UserId = Annotated[str, Field(min_length=1, max_length=MAX_USER_ID), AfterValidator(fit_text)]
 ExternalId = Annotated[str, Field(min_length=1, max_length=MAX_EXTERNAL_ID), AfterValidator(fit_text)]
+FileName = Annotated[str, Field(min_length=1, max_length=4096, description="Kept as name and title alone.")]
+FileSize = Annotated[int, Field(ge=1, description="In bytes; another length is refused.")]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-fA-F]{64}$"), AfterValidator(str.lower)]
+ContentType = Annotated[
+    str, Field(max_length=200, pattern=r"^[!#$&^_.+\-0-9A-Za-z]+/[!#$&^_.+\-0-9A-Za-z]+( *;[ -~]*)?$")
+]
 Cursor = Annotated[str, Field(min_length=1, max_length=100)]
 Uuid = Annotated[
     str,

@@ -9,11 +9,13 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from vidrec.api.parameters import ExternalId, Text, UserId, Uuid
+from vidrec.api.parameters import ContentType, ExternalId, FileName, FileSize, Sha256, Text, UserId, Uuid
 from vidrec.application.events import MAX_BATCH, Event
 from vidrec.application.ports import VideoChanges
+from vidrec.application.upload import MAX_SIGNED, Announced
 from vidrec.domain.errors import FailureReason
 from vidrec.domain.models import InteractionType, VideoStatus
+from vidrec.domain.uploads import Stage
 
 Seconds = Annotated[float, Field(ge=0, le=1e7, allow_inf_nan=False)]
 
@@ -86,6 +88,30 @@ class VideoPatch(_Taken):
         """As the use case takes them."""
         tags = None if self.tags is None else tuple(self.tags)
         return VideoChanges(title=self.title, category=self.category, tags=tags, available=self.available)
+
+
+class UploadIn(_Taken):
+    """A file that is to be sent in parts."""
+
+    bucket: Text
+    filename: FileName
+    size: FileSize = Field(description="Of the whole file, in bytes.")
+    title: Text | None = None
+    category: Text | None = None
+    tags: Annotated[list[Text], Field(max_length=100)] = []
+    external_id: ExternalId | None = None
+    content_type: ContentType | None = None
+    sha256: Sha256 | None = Field(None, description="Of the whole file; other bytes are refused.")
+
+    def announced(self) -> Announced:
+        """As the use case takes it."""
+        return Announced(**{**dict(self), "tags": tuple(self.tags)})
+
+
+class PartsIn(_Taken):
+    """Parts whose addresses are asked for."""
+
+    numbers: Annotated[list[int], Field(min_length=1, max_length=MAX_SIGNED, description="From 1.")]
 
 
 # --------------------------------------------------------------------------------------------- answered
@@ -184,6 +210,13 @@ class MediaOut(_Answered):
     height: int
 
 
+class ProgressOut(_Answered):
+    """Seconds of the video."""
+
+    done: int = Field(description="Seconds that were decoded.")
+    total: int | None = Field(description="Its length; None where the file does not say.")
+
+
 class VideoOut(_Answered):
     """One video of the catalogue."""
 
@@ -201,6 +234,8 @@ class VideoOut(_Answered):
     url: str | None
     media: MediaOut | None
     segment_count: int
+    stage: Stage = Field(description="Finer than the status, while it is processed.")
+    progress: ProgressOut | None
     created_at: datetime
     indexed_at: datetime | None
     links: Links
@@ -270,3 +305,67 @@ class HealthOut(_Answered):
     """`ok`, or what is wrong."""
 
     status: str
+
+
+class SignedOut(_Answered):
+    """Where the file can be PUT, once."""
+
+    PresignedURL: str
+    video_id: str
+    status_url: str = Field(description="Where its stage is told.")
+    method: Literal["PUT"]
+    headers: dict[str, str] = Field(description="Headers that the request must have.")
+    expires_at: datetime
+
+
+class BegunOut(_Answered):
+    """An upload in parts."""
+
+    upload_id: str
+    video_id: str
+    part_size: int = Field(description="Bytes of every part but the last.")
+    status_url: str
+    expires_at: datetime
+
+
+class PartOut(_Answered):
+    """A part that is there."""
+
+    number: int
+    size: int
+    etag: str
+
+
+class UploadOut(_Answered):
+    """How far an upload in parts is."""
+
+    upload_id: str
+    video_id: str
+    size: int
+    part_size: int
+    complete: bool
+    parts: list[PartOut] = Field(description="Those that are there, by number; none once it is complete.")
+    expires_at: datetime
+
+
+class SignedPartOut(_Answered):
+    """Where a part can be PUT."""
+
+    number: int
+    url: str
+    method: Literal["PUT"]
+    headers: dict[str, str]
+    expires_at: datetime
+
+
+class SignedPartsOut(_Answered):
+    """In the order in which they were asked for."""
+
+    parts: list[SignedPartOut]
+
+
+class UploadedOut(_Answered):
+    """The bytes are there: the video waits to be indexed."""
+
+    video_id: str
+    status_url: str

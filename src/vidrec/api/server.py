@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from typing import Any
 from urllib.parse import unquote_plus
 
@@ -29,7 +30,17 @@ def make_server(app: Any) -> uvicorn.Server:
         server_header=False,
         timeout_graceful_shutdown=_DRAIN_S,
     )
-    return uvicorn.Server(config)
+    return _Server(config)
+
+
+class _Server(uvicorn.Server):
+    """Ends event streams when it is to end: by themselves they go on for as long as somebody listens."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        context = getattr(getattr(self.config.app, "state", None), "context", None)
+        if context is not None:
+            context.streams.end()
+        await super().shutdown(sockets)
 
 
 class Protocol(HttpToolsProtocol):

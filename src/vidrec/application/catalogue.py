@@ -10,6 +10,7 @@ from vidrec.application.cursor import Cursor
 from vidrec.application.ports import Database, VectorIndex, VideoChanges
 from vidrec.domain.errors import InvalidInput, NotFound
 from vidrec.domain.models import ModelVersion, Video, VideoStatus
+from vidrec.domain.uploads import VideoProgress, progress_of
 
 EXTERNAL = "external:"
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -64,6 +65,15 @@ class VideoCatalogue:
         if video is None:
             raise NotFound(f"there is no video {_shortened(name)}")
         return video
+
+    def progress(self, videos: Sequence[Video]) -> Mapping[str, VideoProgress]:
+        """video id -> how far it is; asks SQL only where one of them is being processed."""
+        moving = [video.id for video in videos if video.status is VideoStatus.PROCESSING]
+        noted: Mapping[str, VideoProgress] = {}
+        if moving:
+            with self._database.snapshot() as uow:
+                noted = uow.progress.get(moving)
+        return {video.id: progress_of(video.status, noted.get(video.id)) for video in videos}
 
     def page(
         self,

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import hashlib
 
-from vidrec.application import pictures
+from vidrec.application import originals, pictures
 from vidrec.application.jobs import ERASE_VIDEO
 from vidrec.application.ports import Database, JobQueue, MediaStore, Receipt, UnitOfWork, VectorIndex
 from vidrec.domain.errors import NotFound
@@ -59,20 +59,22 @@ class Eraser:
 
 
 def finish_erase_video(job: Job, *, database: Database, queue: JobQueue, index: VectorIndex, store: MediaStore) -> None:
-    """What a worker does for an ERASE_VIDEO job: removes the video's vectors of every model version, its pictures and
-    what users did with it, completes receipt and job. Running it twice is running it once. LeaseLost where the job is
-    another worker's now; IndexUnavailable, StoreUnavailable: to be tried again. Originals that vidrec does not keep
-    itself are left alone."""
+    """What a worker does for an ERASE_VIDEO job: removes the video's vectors of every model version, its pictures, the
+    original where it was uploaded, and what users did with it, completes receipt and job. Running it twice is running
+    it once. LeaseLost where the job is another worker's now; IndexUnavailable, StoreUnavailable: to be tried again.
+    Originals that vidrec does not keep itself are left alone."""
     video_id = str(job.video_id)
     with database.snapshot() as uow:
         models = uow.models.all()
     for model in models:
         index.delete(model, [video_id])
     store.delete(pictures.prefix(video_id))
+    store.delete(originals.prefix(video_id))
     with database.transaction() as uow:
         uow.interactions.erase_video(video_id)
         uow.profiles.erase_video(video_id)
         uow.recommendations.erase_video(video_id)
+        uow.progress.clear(video_id)
         uow.catalogue.scrub(video_id)
         uow.receipts.complete(str(job.payload["receipt_id"]))
         queue.complete(uow, job)

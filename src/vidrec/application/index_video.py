@@ -21,6 +21,7 @@ import numpy.typing as npt
 from vidrec.application import pictures
 from vidrec.application.patience import Patience
 from vidrec.application.ports import Encoder, FrameSource, MediaStore, VectorIndex
+from vidrec.application.progress import Report, untold
 from vidrec.application.read_ahead import read_ahead
 from vidrec.domain.errors import FailureReason, NotFound, UnusableMedia
 from vidrec.domain.models import (
@@ -34,12 +35,14 @@ from vidrec.domain.models import (
     VideoVector,
 )
 from vidrec.domain.segmentation import chunks, segment_chunk, video_embedding
+from vidrec.domain.uploads import Stage, VideoProgress
 
 BATCH = 32
 IN_FLIGHT = 2
 """Batches on their way to the encoder, so that it never waits for the next one."""
 READ_AHEAD = 2
 PICTURES_A_SEGMENT = 3
+_EMBEDDING = VideoProgress(Stage.EMBEDDING)
 DULL = 12.0
 """Frames whose pixels deviate less than this (of 255) make no thumbnail where there is a better one."""
 
@@ -96,17 +99,19 @@ class VideoIndexer:
         self._store = store
         self._batch = batch
 
-    def index(self, video: Video, model: ModelVersion, patiently: Patience) -> Indexed:
-        """Probes, samples, encodes and writes pictures, segments, and the video's row last.
+    def index(self, video: Video, model: ModelVersion, patiently: Patience, report: Report = untold) -> Indexed:
+        """Probes, samples, encodes and writes pictures, segments, and the video's row last; `report` is told how far it
+        is with every batch.
 
         UnusableMedia where the file is the problem; whatever `patiently` raises.
         """
         try:
             with self._store.local(video.location) as path:
                 media = self._frames.probe(path)
-                segments, middles = self._segments(video.id, path, media, model, patiently)
+                segments, middles = self._segments(video.id, path, media, model, patiently, report)
         except NotFound as error:
             raise UnusableMedia(FailureReason.MISSING, f"the file is not there any more: {error}") from error
+        report(_EMBEDDING)
         vector = video_embedding(segments)
         patiently(lambda: self._write_thumbnail(video.id, segments, middles, vector))
         for number in range(len(segments), video.segment_count):
@@ -121,12 +126,12 @@ class VideoIndexer:
         self._store.delete(pictures.prefix(video_id))
 
     def _segments(
-        self, video_id: str, path: Path, media: MediaInfo, model: ModelVersion, patiently: Patience
+        self, video_id: str, path: Path, media: MediaInfo, model: ModelVersion, patiently: Patience, report: Report
     ) -> tuple[list[Segment], list[_Middle]]:
         """All segments in order, and the middle picture of each; their pictures are stored."""
         segments: list[Segment] = []
         middles: list[_Middle] = []
-        sampled = read_ahead(self._sampled(path, media), ahead=READ_AHEAD, check=patiently.check)
+        sampled = read_ahead(self._sampled(path, media, report), ahead=READ_AHEAD, check=patiently.check)
         with closing(sampled), closing(self._encoded(sampled, model, patiently)) as encoded:
             for within, parts in groupby(encoded, key=lambda part: part.chunk):
                 chunk = _Encoded.joined(within, parts)
@@ -140,10 +145,13 @@ class VideoIndexer:
             raise UnusableMedia(FailureReason.NO_DECODABLE_FRAME, "no frame of the video could be decoded")
         return segments, middles
 
-    def _sampled(self, path: Path, media: MediaInfo) -> Generator[tuple[TimeRange, SampledFrames]]:
+    def _sampled(self, path: Path, media: MediaInfo, report: Report) -> Generator[tuple[TimeRange, SampledFrames]]:
+        length = int(media.duration_s) or None
         for chunk in chunks(media.duration_s):
             for batch in self._frames.sample(path, media, chunk, batch=self._batch):
+                report(VideoProgress(Stage.DECODING, int(batch.times_s[-1]), length))
                 yield chunk, batch
+        report(_EMBEDDING)
 
     def _encoded(
         self, sampled: Iterable[tuple[TimeRange, SampledFrames]], model: ModelVersion, patiently: Patience

@@ -13,6 +13,7 @@ from vidrec.application.ports import Database, Encoder, JobQueue, MediaStore, Ve
 from vidrec.application.recommend import Recommender
 from vidrec.application.search import PictureSearch
 from vidrec.application.spotlight import Spotlight
+from vidrec.application.upload import Uploads
 from vidrec.domain.models import Frames
 
 
@@ -30,6 +31,7 @@ class Services:
     events: EventLog
     eraser: Eraser
     pictures: PictureSearch
+    uploads: Uploads
 
     @classmethod
     def compose(
@@ -41,6 +43,7 @@ class Services:
         store: MediaStore,
         encoder: Encoder,
         read_picture: Callable[[bytes], Frames],
+        uploads: Uploads,
         popular_refresh_s: float = 5.0,
         candidates_per_interest: int = 100,
         diversity: float = 0.3,
@@ -61,6 +64,7 @@ class Services:
             events=EventLog(database),
             eraser=Eraser(database, queue),
             pictures=PictureSearch(database, encoder, recommender, read_picture),
+            uploads=uploads,
         )
 
     def close(self) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -18,6 +19,7 @@ from vidrec.application.index_video import Indexed, VideoIndexer
 from vidrec.application.jobs import ERASE_VIDEO, INDEX_VIDEO, index_job
 from vidrec.application.patience import Patience, Stopping
 from vidrec.application.ports import Database, Encoder, FrameSource, JobQueue, MediaStore, UnitOfWork, VectorIndex
+from vidrec.application.progress import Reporter
 from vidrec.domain.errors import FailureReason, LeaseLost, ModelVersionMismatch, Unavailable, UnusableMedia
 from vidrec.domain.models import Job, JobState, ModelVersion, Video, utc_now
 
@@ -27,6 +29,7 @@ KINDS = (INDEX_VIDEO, ERASE_VIDEO)
 FLUSH_EVERY_S = 5.0
 BURY_EVERY_S = 2.0
 PRUNE_EVERY_S = 3600.0
+SWEEP_EVERY_S = 20.0
 PATIENCE_S = 600.0
 """How long one call may find its dependency unavailable before the attempt is counted as failed."""
 SIGNAL_S = 0.5
@@ -58,7 +61,9 @@ class Worker:
         concurrency: int = 2,
         patience_s: float = PATIENCE_S,
         recommendation_days: float = 30.0,
+        sweep: Callable[[], object] | None = None,
     ) -> None:
+        """`sweep`: what is to be looked for again and again, such as uploads that nobody told of."""
         self._database = database
         self._queue = queue
         self._index = index
@@ -70,6 +75,7 @@ class Worker:
         self._concurrency = concurrency
         self._patience_s = patience_s
         self._recommendation_days = recommendation_days
+        self._sweep = sweep
         self._stop = threading.Event()
         self._leases: set[_Lease] = set()
         self._written = threading.Event()
@@ -86,6 +92,8 @@ class Worker:
             for n in range(self._concurrency)
         ]
         keeper.start()
+        if self._sweep is not None:
+            threading.Thread(target=self._sweep_regularly, args=(over,), name="sweep", daemon=True).start()
         self._warm_up()
         for thread in threads:
             thread.start()
@@ -196,7 +204,7 @@ class Worker:
             return
         started = time.monotonic()
         try:
-            done = self._indexer.index(video, model, patiently)
+            done = self._indexer.index(video, model, patiently, Reporter(self._database, video.id))
         except UnusableMedia as error:
             log.info("%s (%s) failed: %s", video.title, video.id, error)
             with self._database.transaction() as uow:
@@ -242,6 +250,7 @@ class Worker:
                 self._queue.complete(uow, job)
             else:
                 uow.catalogue.mark_processing(video_id)
+                uow.progress.clear(video_id)
         return video
 
     def _end(self, job: Job, video: Video, model: ModelVersion, done: Indexed) -> None:
@@ -251,7 +260,9 @@ class Worker:
                 video.id, model_version=model.version, media=done.media, segment_count=done.segment_count
             )
             self._queue.complete(uow, job)
+            uow.progress.clear(video.id)
             if kept:
+                uow.uploads.mark_recommendable(video.id, utc_now())
                 self._begin_again_with_new_model(uow, video.id, model)
         if not kept:
             self._indexer.remove(video.id, model)
@@ -301,6 +312,19 @@ class Worker:
                 log.warning("waiting: %s", error)
             except Exception:  # without renewal every job would be lost
                 log.exception("keeping the leases failed")
+
+    def _sweep_regularly(self, over: threading.Event) -> None:
+        """In a thread of its own: a sweep may read large files, and leases cannot wait for that."""
+        assert self._sweep is not None
+        while True:
+            try:
+                self._sweep()
+            except Unavailable as error:
+                log.warning("waiting: %s", error)
+            except Exception:  # to be tried again
+                log.exception("sweeping failed")
+            if over.wait(SWEEP_EVERY_S):
+                return
 
     def _renew(self) -> None:
         for lease in list(self._leases):

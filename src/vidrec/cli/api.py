@@ -65,6 +65,7 @@ def _serve(settings: Settings, listening: socket.socket) -> None:
             public_url=settings.public_url,
             max_image_bytes=settings.max_image_bytes,
             popular_refresh_s=settings.popular_refresh_s,
+            max_event_streams=settings.max_event_streams,
         )
         name = f"[{settings.host}]" if ":" in settings.host else settings.host
         say(f"vidrec api: http://{name}:{listening.getsockname()[1]}")

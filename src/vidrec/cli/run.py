@@ -26,6 +26,8 @@ from vidrec.settings import Settings, load_settings
 from vidrec.supervisor.system import System, check_port, locked
 
 DEFAULT_MODEL = ("--arch", "resnet18", "--weights", "untrained", "--int8")
+DEMO_BUCKET = "youtubepj-v3"
+"""One more bucket of the demo, which existing clients name."""
 BETTER_WEIGHTS = "make export-env && .venv-export/bin/vidrec model export --arch resnet50 --weights imagenet --int8"
 
 
@@ -40,6 +42,8 @@ def command(
         raise InvalidInput(f"--videos: {videos} is no folder", field="videos")
     settings = load_settings(data_dir=data, port=port)
     settings = settings.model_copy(update={"port": check_port(settings.host, settings.port)})
+    if videos is None and DEMO_BUCKET not in settings.buckets:
+        settings = settings.model_copy(update={"buckets": (*settings.buckets, DEMO_BUCKET)})
     signal.signal(signal.SIGTERM, _as_ctrl_c)
     started = time.monotonic()
     with locked(settings.data_dir), System(settings, say) as system:

@@ -4,9 +4,12 @@ to answers, each in one place.
 VidrecError
 ├── InvalidInput            the caller sent something wrong: `field` names it            (HTTP 422, exit 2)
 │   ├── InvalidModel        an ONNX file or checkpoint that is not what was expected
+│   ├── TooLarge            more bytes than are taken                                    (HTTP 413)
 │   └── InvalidCursor
+├── Forbidden               a signed address that is altered or has expired              (HTTP 403)
 ├── NotFound                no such video, recommendation, user, model                   (HTTP 404, exit 2)
 ├── Conflict                the state forbids it                                         (HTTP 409, exit 2)
+│   ├── AlreadyThere        the object was written before and stays as it is             (HTTP 412)
 │   ├── ModelVersionMismatch  an encoder holds another model version than was named
 │   └── LeaseLost           another worker holds this job now, or it was cancelled
 ├── Unavailable             a dependency does not answer; `retry_after_s` says when      (HTTP 503, exit 1)
@@ -46,12 +49,24 @@ class InvalidCursor(InvalidInput):
         super().__init__(message, field="cursor")
 
 
+class TooLarge(InvalidInput):
+    """More bytes than are taken."""
+
+
+class Forbidden(VidrecError):
+    """What was asked needs a right that was not shown."""
+
+
 class NotFound(VidrecError):
     """The named thing does not exist (or is deleted)."""
 
 
 class Conflict(VidrecError):
     """The present state does not allow what was asked."""
+
+
+class AlreadyThere(Conflict):
+    """An object that can be written once was written before."""
 
 
 class ModelVersionMismatch(Conflict):

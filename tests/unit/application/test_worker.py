@@ -19,15 +19,17 @@ from tests.fakes.frame_source import FakeFrameSource, FakeVideo
 from tests.fakes.index import FakeIndex
 from tests.fakes.store import FakeStore
 from vidrec.adapters.sql import SqlDatabase
+from vidrec.adapters.sql.progress import SqlProgressNotes
 from vidrec.adapters.sqlite_queue import SqliteQueue
-from vidrec.application import pictures
+from vidrec.application import pictures, progress
+from vidrec.application import worker as worker_module
 from vidrec.application.erase import Eraser
 from vidrec.application.index_video import VideoIndexer
 from vidrec.application.jobs import index_job
 from vidrec.application.patience import Patience
 from vidrec.application.ports import VideoChanges
 from vidrec.application.worker import Worker
-from vidrec.domain.errors import FailureReason
+from vidrec.domain.errors import FailureReason, StoreUnavailable
 from vidrec.domain.models import (
     Embeddings,
     Frames,
@@ -47,6 +49,7 @@ from vidrec.domain.models import (
     utc_now,
 )
 from vidrec.domain.segmentation import CHUNK_S
+from vidrec.domain.uploads import Stage, VideoProgress
 
 MODEL = ModelVersion(version="mtest00000000", name="test", dimension=DIMENSION, trained=False)
 NEXT_MODEL = replace(MODEL, version="mnext00000000")
@@ -280,6 +283,51 @@ def test_a_video_without_any_frame_fails(rig: Rig) -> None:
     rig.work()
     assert rig.video(video_id).failure_reason is FailureReason.NO_DECODABLE_FRAME
     assert rig.index.count(MODEL) == (0, 0)
+
+
+def test_progress_is_noted_now_and_then_and_gone_in_the_end(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    noted: list[VideoProgress] = []
+
+    class Watched(FakeEncoder):
+        def encode(self, frames: Frames, *, model_version: str) -> Embeddings:
+            with rig.database.snapshot() as uow:
+                noted.extend(uow.progress.get([video_id]).values())
+            return super().encode(frames, model_version=model_version)
+
+    monkeypatch.setattr(progress, "REPORT_EVERY_S", 0.0)
+    rig.encoder = Watched()
+    rig.frames = FakeFrameSource({"clip.webm": FakeVideo(scenes=(RED, BLUE), duration_s=300.0)})
+    video_id = rig.add()
+    rig.work()
+    told = [note for note in noted if note.stage is Stage.DECODING]
+    assert told
+    assert {note.total for note in told} == {300}
+    assert [note.done for note in told] == sorted(note.done or 0 for note in told)
+    assert {note.stage for note in noted} <= {Stage.DECODING, Stage.EMBEDDING}
+    with rig.database.snapshot() as uow:
+        assert uow.progress.get([video_id]) == {}
+
+
+def test_a_short_video_costs_no_note(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    def never(*_: object) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr(SqlProgressNotes, "put", never)
+    video_id = rig.add()
+    rig.work()
+    assert rig.status(video_id) is VideoStatus.INDEXED
+
+
+def test_a_worker_sweeps_by_itself_whatever_goes_wrong(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker_module, "SWEEP_EVERY_S", 0.01)
+    swept: list[int] = []
+
+    def sweep() -> None:
+        swept.append(1)
+        raise [StoreUnavailable("not now"), RuntimeError("a bug")][len(swept) % 2]
+
+    with rig.working(sweep=sweep):  # type: ignore[arg-type]
+        wait_for(lambda: len(swept) > 4)
 
 
 # ---------------------------------------------------------------------------------------- long videos

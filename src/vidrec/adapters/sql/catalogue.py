@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import PurePath
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, func, insert, select, update
+from sqlalchemy import Connection, Row, Select, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from vidrec.adapters.sql.batches import in_batches
@@ -27,15 +27,15 @@ class SqlCatalogue:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def add(self, video: NewVideo) -> Video:
+    def add(self, video: NewVideo, *, video_id: str | None = None, status: VideoStatus = VideoStatus.QUEUED) -> Video:
         title = video.title or PurePath(video.filename).stem or video.filename
         row = {
             **asdict(video),
-            "id": new_id(),
+            "id": video_id or new_id(),
             "title": title,
             "title_folded": title.casefold(),
             "tags": list(video.tags),
-            "status": VideoStatus.QUEUED,
+            "status": status,
             "segment_count": 0,
             "available": True,
             "created_at": utc_now(),
@@ -46,6 +46,19 @@ class SqlCatalogue:
         except IntegrityError as error:
             raise _taken(video.external_id) from error
         return self.get([row["id"]])[row["id"]]
+
+    def receive(self, video_id: str, *, size_bytes: int, content_sha256: str) -> bool:
+        statement = (
+            update(videos)
+            .where(videos.c.id == video_id, videos.c.status == VideoStatus.UPLOADING, _LIVE)
+            .values(status=VideoStatus.QUEUED, size_bytes=size_bytes, content_sha256=content_sha256)
+        )
+        return self._connection.execute(statement).rowcount > 0
+
+    def withdraw(self, video_id: str) -> None:
+        self._connection.execute(
+            delete(videos).where(videos.c.id == video_id, videos.c.status == VideoStatus.UPLOADING, _LIVE)
+        )
 
     def get(self, video_ids: Sequence[str]) -> Mapping[str, Video]:
         return {v.id: v for v in self._where_in(videos.c.id, video_ids)}

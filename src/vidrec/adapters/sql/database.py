@@ -15,9 +15,11 @@ from vidrec.adapters.sql.catalogue import SqlCatalogue
 from vidrec.adapters.sql.interactions import SqlInteractions
 from vidrec.adapters.sql.models import SqlModelVersions
 from vidrec.adapters.sql.profiles import SqlProfiles
+from vidrec.adapters.sql.progress import SqlProgressNotes
 from vidrec.adapters.sql.receipts import SqlReceipts
 from vidrec.adapters.sql.recommendations import SqlRecommendations
 from vidrec.adapters.sql.schema import SCHEMA_REVISION
+from vidrec.adapters.sql.uploads import SqlUploadRecords
 from vidrec.domain.errors import InvalidInput, StoreUnavailable
 
 _BUSY_S = 10.0
@@ -35,6 +37,8 @@ class SqlUnitOfWork:
         self.recommendations = SqlRecommendations(connection)
         self.models = SqlModelVersions(connection)
         self.receipts = SqlReceipts(connection)
+        self.uploads = SqlUploadRecords(connection)
+        self.progress = SqlProgressNotes(connection)
 
 
 class SqlDatabase:

@@ -25,7 +25,7 @@ from sqlalchemy import (
     text,
 )
 
-SCHEMA_REVISION = "0001"
+SCHEMA_REVISION = "0002"
 """The Alembic revision that this code needs; a test compares it with the newest migration."""
 
 metadata = MetaData(
@@ -212,4 +212,45 @@ jobs = Table(
         sqlite_where=text("state IN ('queued', 'running')"),
         postgresql_where=text("state IN ('queued', 'running')"),
     ),
+)
+
+uploads = Table(
+    "uploads",
+    metadata,
+    _id("id", primary_key=True),
+    _id("video_id", nullable=False, unique=True),
+    Column("bucket", Text, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("size", BigInteger),
+    Column("sha256", String(64)),
+    Column("part_size", BigInteger),
+    Column("store_id", Text),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("expires_at", UtcDateTime, nullable=False),
+    Column("arrived_at", UtcDateTime),
+    Column("recommendable_at", UtcDateTime),
+    UniqueConstraint("bucket", "key"),
+    Index(
+        "ix_uploads_waiting",
+        "id",
+        sqlite_where=text("arrived_at IS NULL"),
+        postgresql_where=text("arrived_at IS NULL"),
+    ),
+)
+
+upload_seconds = Table(
+    "upload_seconds",
+    metadata,
+    Column("bound", Float, primary_key=True, autoincrement=False),
+    Column("uploads", BigInteger, nullable=False),
+    Column("seconds", Float, nullable=False),
+)
+
+progress_notes = Table(
+    "progress_notes",
+    metadata,
+    _id("video_id", primary_key=True),
+    Column("stage", String(16), nullable=False),
+    Column("done", Integer),
+    Column("total", Integer),
 )

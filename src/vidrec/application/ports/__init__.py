@@ -5,6 +5,7 @@ sql      Database, UnitOfWork, and by it Catalogue, Interactions, Profiles, Reco
 queue    JobQueue
 vectors  VectorIndex
 media    MediaStore, FrameSource, Encoder
+uploads  UploadStore, UploadReceiver, and by the UnitOfWork UploadRecords, ProgressNotes
 """
 
 from vidrec.application.ports.media import Encoder, FrameSource, MediaStore
@@ -21,23 +22,43 @@ from vidrec.application.ports.sql import (
     UnitOfWork,
     VideoChanges,
 )
+from vidrec.application.ports.uploads import (
+    ArrivedObject,
+    ArrivedPart,
+    Conditions,
+    Incoming,
+    ProgressNotes,
+    SignedRequest,
+    UploadReceiver,
+    UploadRecords,
+    UploadStore,
+)
 from vidrec.application.ports.vectors import Hit, VectorIndex
 
 __all__ = [
+    "ArrivedObject",
+    "ArrivedPart",
     "Catalogue",
+    "Conditions",
     "Database",
     "Encoder",
     "FrameSource",
     "Hit",
+    "Incoming",
     "Interactions",
     "JobQueue",
     "MediaStore",
     "ModelVersions",
     "Profiles",
+    "ProgressNotes",
     "Receipt",
     "Receipts",
     "Recommendations",
+    "SignedRequest",
     "UnitOfWork",
+    "UploadReceiver",
+    "UploadRecords",
+    "UploadStore",
     "VectorIndex",
     "VideoChanges",
 ]

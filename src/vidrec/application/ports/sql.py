@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from vidrec.application.ports.uploads import ProgressNotes, UploadRecords
 from vidrec.domain.errors import FailureReason
 from vidrec.domain.models import (
     Interaction,
@@ -36,9 +37,18 @@ class VideoChanges:
 class Catalogue(Protocol):
     """Videos and all that is known of them, but for vectors. Deleted videos are invisible unless a method says so."""
 
-    def add(self, video: NewVideo) -> Video:
-        """Inserts with a new id, status `queued`, the file's name without extension as title unless one is given.
+    def add(self, video: NewVideo, *, video_id: str | None = None, status: VideoStatus = VideoStatus.QUEUED) -> Video:
+        """Inserts with a new id unless one is given, the file's name without extension as title unless one is given.
         Conflict where `external_id` is taken."""
+        ...
+
+    def receive(self, video_id: str, *, size_bytes: int, content_sha256: str) -> bool:
+        """The bytes of a video that was `uploading` are there: status `queued`. False (and nothing written) where it is
+        not `uploading` or deleted."""
+        ...
+
+    def withdraw(self, video_id: str) -> None:
+        """Removes a video that is still `uploading`, as if it had never been announced."""
         ...
 
     def get(self, video_ids: Sequence[str]) -> Mapping[str, Video]:
@@ -242,6 +252,10 @@ class UnitOfWork(Protocol):
     def models(self) -> ModelVersions: ...
     @property
     def receipts(self) -> Receipts: ...
+    @property
+    def uploads(self) -> UploadRecords: ...
+    @property
+    def progress(self) -> ProgressNotes: ...
 
 
 class Database(Protocol):

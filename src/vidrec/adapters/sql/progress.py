@@ -1,0 +1,34 @@
+"""Notes on the progress of videos in SQL."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from sqlalchemy import Connection, delete, insert, select, update
+
+from vidrec.adapters.sql.batches import in_batches
+from vidrec.adapters.sql.schema import progress_notes
+from vidrec.domain.uploads import Stage, VideoProgress
+
+
+class SqlProgressNotes:
+    """Implements the ProgressNotes port within one transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def put(self, video_id: str, progress: VideoProgress) -> None:
+        values = {"stage": progress.stage, "done": progress.done, "total": progress.total}
+        known = update(progress_notes).where(progress_notes.c.video_id == video_id).values(values)
+        if self._connection.execute(known).rowcount == 0:
+            self._connection.execute(insert(progress_notes).values(video_id=video_id, **values))
+
+    def get(self, video_ids: Sequence[str]) -> Mapping[str, VideoProgress]:
+        found: dict[str, VideoProgress] = {}
+        for batch in in_batches(video_ids):
+            rows = self._connection.execute(select(progress_notes).where(progress_notes.c.video_id.in_(batch)))
+            found.update((row.video_id, VideoProgress(Stage(row.stage), row.done, row.total)) for row in rows)
+        return found
+
+    def clear(self, video_id: str) -> None:
+        self._connection.execute(delete(progress_notes).where(progress_notes.c.video_id == video_id))
