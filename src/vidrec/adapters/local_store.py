@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
+import shutil
 import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 from urllib.parse import unquote, urlsplit
 
 from vidrec.domain.errors import InvalidInput, NotFound, StoreUnavailable
@@ -16,6 +19,7 @@ from vidrec.domain.errors import InvalidInput, NotFound, StoreUnavailable
 _ATTEMPTS = 20
 _SCHEME = "media:///"
 _KEY = re.compile(r"[A-Za-z0-9._-]+(?:/[A-Za-z0-9._-]+)*")
+_COPIED_BYTES = 1 << 20
 _UNFINISHED = "~"
 """What the names of files begin with that are being written; no key does."""
 
@@ -28,9 +32,12 @@ class LocalStore:
         self._root = root.absolute()
 
     def put(self, key: str, data: bytes) -> str:
+        return self.put_file(key, io.BytesIO(data))
+
+    def put_file(self, key: str, file: IO[bytes]) -> str:
         path = self._path_of_key(key)
         try:
-            _write_below_new_folders(path, data)
+            _write_below_new_folders(path, file)
         except OSError as error:
             raise StoreUnavailable(f"{path} cannot be written: {error.strerror}") from error
         return f"{_SCHEME}{key}"
@@ -106,22 +113,23 @@ def _climbs(key: str) -> bool:
     return not {".", ".."}.isdisjoint(key.split("/"))
 
 
-def _write_below_new_folders(path: Path, data: bytes) -> None:
+def _write_below_new_folders(path: Path, source: IO[bytes]) -> None:
     for attempt in range(_ATTEMPTS):
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            return _write(path, data)
+            return _write(path, source)
         except FileNotFoundError:  # a delete took the folder away while it was empty
             if attempt == _ATTEMPTS - 1:
                 raise
 
 
-def _write(path: Path, data: bytes) -> None:
+def _write(path: Path, source: IO[bytes]) -> None:
     """All of it or nothing, also where the process is killed or the machine loses power."""
     with tempfile.NamedTemporaryFile(dir=path.parent, prefix=_UNFINISHED, delete=False) as file:
         part = Path(file.name)
         try:
-            file.write(data)
+            source.seek(0)
+            shutil.copyfileobj(source, file, _COPIED_BYTES)
             file.flush()
             os.fsync(file.fileno())
             part.chmod(0o644)

@@ -13,6 +13,7 @@ from vidrec.application.explain import Item, Why
 from vidrec.application.ports import Receipt
 from vidrec.application.recommend import Page
 from vidrec.domain.models import ModelVersion, RecommendationRecord, TimeRange, Video
+from vidrec.domain.playback import playable
 
 Json = dict[str, Any]
 
@@ -58,6 +59,7 @@ class Answers:
             "external_id": video.external_id,
             "title": video.title,
             "score": round(item.score, 6),
+            "playable": playable(video),
             "why": self._why(video, item.why),
             "links": self._links(video),
         }
@@ -73,6 +75,7 @@ class Answers:
             "tags": video.tags,
             "duration_s": None if media is None else media.duration_s,
             "available": video.available,
+            "playable": playable(video),
             "failure": None
             if video.failure_reason is None
             else {"reason": video.failure_reason, "message": video.failure_message or ""},

@@ -14,6 +14,7 @@ from vidrec.application.events import MAX_BATCH, Event
 from vidrec.application.ports import VideoChanges
 from vidrec.domain.errors import FailureReason
 from vidrec.domain.models import InteractionType, VideoStatus
+from vidrec.domain.playback import Playable
 
 Seconds = Annotated[float, Field(ge=0, le=1e7, allow_inf_nan=False)]
 
@@ -91,6 +92,9 @@ class VideoPatch(_Taken):
 # --------------------------------------------------------------------------------------------- answered
 
 
+PlayableOut = Annotated[Playable, Field(description="By browsers: `preparing` while a copy that plays is being made.")]
+
+
 class Links(_Answered):
     """Where the video is."""
 
@@ -136,6 +140,7 @@ class ItemOut(_Answered):
     external_id: str | None
     title: str
     score: float = Field(description="Higher is better; cosine to the nearest interest, 0 for popular and fresh.")
+    playable: PlayableOut
     why: WhyOut
     links: Links
 
@@ -195,6 +200,7 @@ class VideoOut(_Answered):
     tags: list[str]
     duration_s: float | None = Field(description="None until the file was looked into.")
     available: bool
+    playable: PlayableOut
     failure: FailureOut | None
     filename: str
     size_bytes: int

@@ -4,10 +4,10 @@ fakes and real adapters pass the same suite in `tests/contract`. Adapters raise 
 sql      Database, UnitOfWork, and by it Catalogue, Interactions, Profiles, Recommendations, ModelVersions, Receipts
 queue    JobQueue
 vectors  VectorIndex
-media    MediaStore, FrameSource, Encoder
+media    MediaStore, FrameSource, Renderer, Encoder
 """
 
-from vidrec.application.ports.media import Encoder, FrameSource, MediaStore
+from vidrec.application.ports.media import Encoder, FrameSource, MediaStore, Renderer
 from vidrec.application.ports.queue import JobQueue
 from vidrec.application.ports.sql import (
     Catalogue,
@@ -37,6 +37,7 @@ __all__ = [
     "Receipt",
     "Receipts",
     "Recommendations",
+    "Renderer",
     "UnitOfWork",
     "VectorIndex",
     "VideoChanges",
