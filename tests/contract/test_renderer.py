@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import math
 import os
+import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -32,7 +35,7 @@ def scratch(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def renderer(scratch: Path) -> FfmpegRenderer:
-    return FfmpegRenderer(scratch=scratch, max_render_s=60, max_memory_bytes=1 << 30, max_pixels=4096 * 2304)
+    return FfmpegRenderer(scratch=scratch, max_render_s=240, max_memory_bytes=1 << 30, max_pixels=4096 * 2304)
 
 
 @pytest.fixture(autouse=True)
@@ -223,7 +226,7 @@ def test_a_copy_that_grows_too_large_is_refused(
 def test_a_folder_that_cannot_be_written_is_no_fault_of_the_file(clip: Path, tmp_path: Path) -> None:
     blocked = tmp_path / "file"
     blocked.touch()
-    renderer = FfmpegRenderer(scratch=blocked, max_render_s=60, max_memory_bytes=1 << 30, max_pixels=1 << 24)
+    renderer = FfmpegRenderer(scratch=blocked, max_render_s=240, max_memory_bytes=1 << 30, max_pixels=1 << 24)
     with (
         pytest.raises(StoreUnavailable, match="no file can be made"),
         renderer.render(clip, SOURCE.probe(clip), TRANSCODING, check=lambda: None),
@@ -273,3 +276,30 @@ def test_the_length_of_a_copy_is_that_of_the_original(renderer: FfmpegRenderer, 
     )
     assert math.isclose(info.duration_s, 6.0, abs_tol=0.1)
     assert treatment(info) is Treatment.REMUX
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="children follow their parent on Linux")
+def test_a_kill_leaves_neither_child_nor_file(folder: Path, scratch: Path) -> None:
+    path = draw(folder / "longer.avi", "-c:v", "mpeg4", size="1280x720", seconds=60, source="color")
+    program = f"""
+import sys
+sys.path[:] = {sys.path!r}
+from tests.contract.test_renderer import *
+path = Path({str(path)!r})
+renderer = FfmpegRenderer(
+    scratch=Path({str(scratch)!r}), max_render_s=240, max_memory_bytes=1 << 30, max_pixels=4096 * 2304
+)
+def check():
+    for child in psutil.Process().children():
+        print(child.pid, flush=True)
+with renderer.render(path, SOURCE.probe(path), TRANSCODING, check=check):
+    print(0, flush=True)
+"""
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        child = psutil.Process(int(parent.stdout.readline()))
+        parent.send_signal(signal.SIGKILL)
+        parent.wait()
+        _, alive = psutil.wait_procs([child], timeout=10)
+    assert not alive
+    assert list(scratch.iterdir()) == []
