@@ -293,10 +293,10 @@ def test_what_is_played_is_known_once_it_is_told(database: SqlDatabase) -> None:
         assert uow.catalogue.get([one.id])[one.id].rendition is None
 
 
-def test_profile_and_pixel_format_are_not_kept(database: SqlDatabase) -> None:
+def test_what_only_probing_tells_is_not_kept(database: SqlDatabase) -> None:
     """A release that does not know them reads what is kept."""
     video = add(database)
-    media = replace(MEDIA, profile="High", pixel_format="yuv420p")
+    media = replace(MEDIA, profile="High", pixel_format="yuv420p", hdr="smpte2084")
     with database.transaction() as uow:
         uow.catalogue.mark_indexed(video.id, model_version="m1", media=media, segment_count=1)
         assert uow.catalogue.get([video.id])[video.id].media == MEDIA

@@ -16,7 +16,7 @@ import pytest
 from tests.clips import VP9, draw, ffmpeg
 from vidrec.adapters.ffmpeg import FfmpegFrameSource, FfmpegRenderer
 from vidrec.domain.errors import FailureReason, LeaseLost, StoreUnavailable, UnusableMedia
-from vidrec.domain.models import MediaInfo
+from vidrec.domain.models import MediaInfo, TimeRange
 from vidrec.domain.playback import TRANSCODING, Rendering, Treatment, rendering, treatment
 
 SOURCE = FfmpegFrameSource(max_decode_s=60, max_memory_bytes=1 << 30, max_pixels=4096 * 2304)
@@ -130,6 +130,20 @@ def test_a_rotated_video_stays_upright(
     ffmpeg("-display_rotation:v:0", "90", "-i", clip, "-c", "copy", path)
     info, _, copy = made(renderer, path, tmp_path / "copy.mp4", how)
     assert (info.width, info.height) == (copy.width, copy.height) == (90, 160)
+
+
+@pytest.mark.parametrize("transfer", ["arib-std-b67", "smpte2084"])
+def test_high_dynamic_range_is_mapped_to_what_every_screen_shows(
+    renderer: FfmpegRenderer, folder: Path, tmp_path: Path, transfer: str
+) -> None:
+    tags = f"log-level=error:colorprim=bt2020:transfer={transfer}:colormatrix=bt2020nc"
+    codec = ("-c:v", "libx265", "-preset", "ultrafast", "-pix_fmt", "yuv420p10le", "-x265-params", tags)
+    path = draw(folder / f"{transfer}.mov", *codec, "-tag:v", "hvc1", seconds=1)
+    info, _, copy = made(renderer, path, tmp_path / "copy.mp4")
+    assert (info.hdr, info.pixel_format) == (transfer, "yuv420p10le")
+    assert (copy.hdr, copy.pixel_format) == (None, "yuv420p")
+    [frames] = SOURCE.sample(tmp_path / "copy.mp4", copy, TimeRange(0.0, 1.0), batch=32)
+    assert frames.frames.std() > 20, "it is no flat picture"
 
 
 def test_wide_pixels_become_square(renderer: FfmpegRenderer, folder: Path, tmp_path: Path) -> None:

@@ -300,7 +300,7 @@ class Worker:
             self._queue.complete(uow, job)
         if not kept:
             self._renderer.remove(video.id)
-        log.info("%s (%s): %s is played, after %.1f s", video.title, video.id, playback, time.monotonic() - started)
+        log.info("%s (%s): playback is %s, after %.1f s", video.title, video.id, playback, time.monotonic() - started)
 
     def _begin_again_with_new_model(self, uow: UnitOfWork, video_id: str, model: ModelVersion) -> None:
         """Another model may have become the active one meanwhile."""

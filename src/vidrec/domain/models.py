@@ -98,9 +98,11 @@ class MediaInfo:
     duration_s: float
     """Length in seconds; 0.0 where the container does not say and nothing was decoded yet."""
     profile: str | None = None
-    """Of the video codec, such as `High`. This and the pixel format are told by probing and not kept."""
+    """Of the video codec, such as `High`. This and what follows is told by probing and not kept."""
     pixel_format: str | None = None
     """ffmpeg's name for it, such as `yuv420p`."""
+    hdr: str | None = None
+    """The transfer function of a high dynamic range, by ffmpeg's name: `smpte2084` (PQ) or `arib-std-b67` (HLG)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -167,8 +167,6 @@ def render(info: MediaInfo, how: Rendering, *, output_fd: int, max_pixels: int) 
     was begun. stdout tells now and then how far it is. One thread for each step, so that it can be no burden."""
     source = _input({**reading_from(0.0, info), "threads": 1}, max_pixels)
     streams = [source[_VIDEO], *([source["a:0"]] if info.audio_codec else [])]
-    width, height = rendition_size(info)
-    shape = f"yadif=deint=interlaced,scale={width}:{height}:out_range=limited,setsar=1,format=yuv420p"
     output = ffmpeg.output(
         *streams,
         "fd:",
@@ -178,7 +176,7 @@ def render(info: MediaInfo, how: Rendering, *, output_fd: int, max_pixels: int) 
         map_metadata=-1,
         map_chapters=-1,
         max_muxing_queue_size=4096,
-        **({"c:v": "copy"} if how.copy_video else {**_H264, "filter:v": shape}),
+        **({"c:v": "copy"} if how.copy_video else {**_H264, "filter:v": _shown_by_browsers(info)}),
         **({"c:a": "copy"} if how.copy_audio else _AAC),
     )
     options = ("-nostdin", "-hide_banner", "-nostats", "-loglevel", "error", "-filter_threads", "1")
@@ -186,6 +184,21 @@ def render(info: MediaInfo, how: Rendering, *, output_fd: int, max_pixels: int) 
         executable(),
         *output.global_args(*options, "-progress", "pipe:1", "-stats_period", _HEARTBEAT_S).get_args(),
     ]
+
+
+def _shown_by_browsers(info: MediaInfo) -> str:
+    """The filters of a transcoded copy."""
+    width, height = rendition_size(info)
+    filters = ["yadif=deint=interlaced", f"scale={width}:{height}:out_range=limited"]
+    if info.hdr:
+        filters += [
+            f"zscale=tin={info.hdr}:pin=bt2020:min=bt2020nc:transfer=linear:npl=100",
+            "format=gbrpf32le",
+            "zscale=primaries=bt709",
+            "tonemap=hable:desat=0",
+            "zscale=transfer=bt709:matrix=bt709:range=limited",
+        ]
+    return ",".join([*filters, "setsar=1", "format=yuv420p"])
 
 
 def _first_of_each_slot(chunk: TimeRange, duration_s: float) -> tuple[str, int]:

@@ -24,6 +24,8 @@ from vidrec.domain.playback import Rendering, rendering
 from vidrec.domain.segmentation import CHUNK_S
 
 _NICENESS = 19
+_PATIENCE = 8
+"""How many times longer it may take than it may compute: others have the processor first."""
 _SPARE_BYTES = 64 << 20
 _BYTES_A_SECOND = 1 << 20
 """Twice what the encoders are told to keep to."""
@@ -31,8 +33,8 @@ _DISK_FULL = "No space left on device"
 
 
 class FfmpegRenderer:
-    """Implements Renderer. `max_render_s` limits each begun ten minutes of video, `max_memory_bytes` the child process,
-    `max_pixels` the size of a frame; `scratch` is a folder with room for one copy."""
+    """Implements Renderer. `max_render_s` limits computing on each begun ten minutes of video, `max_memory_bytes` the
+    child process, `max_pixels` the size of a frame; `scratch` is a folder with room for one copy."""
 
     def __init__(self, *, scratch: Path, max_render_s: float, max_memory_bytes: int, max_pixels: int) -> None:
         self._scratch = scratch
@@ -87,7 +89,7 @@ class FfmpegRenderer:
         seconds = parts * self._max_render_s
         copied = size_bytes + size_bytes // 4 if how.copy_video else 0
         return Limits(
-            wall_s=seconds,
+            wall_s=_PATIENCE * seconds,
             cpu_s=seconds,
             memory_bytes=self._max_memory_bytes,
             file_bytes=_SPARE_BYTES + copied + math.ceil(info.duration_s) * _BYTES_A_SECOND,

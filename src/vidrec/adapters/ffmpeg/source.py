@@ -71,6 +71,7 @@ class FfmpegFrameSource:
             duration_s=packets.end_s or description.duration_s or _STILL_S,
             profile=description.profile,
             pixel_format=description.pixel_format,
+            hdr=description.hdr,
         )
 
     def sample(self, path: Path, info: MediaInfo, within: TimeRange, *, batch: int) -> Iterator[SampledFrames]:

@@ -18,7 +18,7 @@ from vidrec.domain.models import MediaInfo, NewVideo, Playback, Video, VideoStat
 
 _COLUMNS = [c for c in videos.c if c.name != "title_folded"]
 _LIVE = videos.c.deleted_at.is_(None)
-_NOT_KEPT = frozenset({"profile", "pixel_format"})
+_NOT_KEPT = frozenset({"profile", "pixel_format", "hdr"})
 _SHOWN = _LIVE & videos.c.available & (videos.c.status == VideoStatus.INDEXED)
 
 

@@ -83,7 +83,7 @@ class Catalogue(Protocol):
 
     def mark_indexed(self, video_id: str, *, model_version: str, media: MediaInfo, segment_count: int) -> bool:
         """Status `indexed`, any failure cleared. False (and nothing written) where the video is deleted or unknown. Of
-        `media` profile and pixel format are not kept."""
+        `media` what only probing tells is not kept."""
         ...
 
     def set_playback(self, video_id: str, playback: Playback, rendition: str | None = None) -> bool:
