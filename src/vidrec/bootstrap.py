@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from vidrec.application.ports import Database, Encoder, FrameSource, JobQueue, MediaStore, VectorIndex
+from vidrec.application.ports import Database, Encoder, FrameSource, JobQueue, MediaStore, Renderer, VectorIndex
 from vidrec.application.services import Services
 from vidrec.application.upload import UploadPolicy, Uploads
 from vidrec.application.worker import Worker
@@ -79,6 +79,18 @@ def open_frame_source(settings: Settings) -> FrameSource:
     )
 
 
+def open_renderer(settings: Settings) -> Renderer:
+    """ffmpeg in limited child processes, for copies that browsers play."""
+    from vidrec.adapters.ffmpeg import FfmpegRenderer
+
+    return FfmpegRenderer(
+        scratch=settings.data_dir,
+        max_render_s=settings.max_render_s,
+        max_memory_bytes=settings.max_decode_memory_mb << 20,
+        max_pixels=settings.max_pixels,
+    )
+
+
 def open_services(settings: Settings) -> Services:
     """All that one API process serves; close it at the end."""
     from vidrec.adapters.picture import read_picture
@@ -112,6 +124,7 @@ def open_worker(settings: Settings, *, concurrency: int) -> Iterator[Worker]:
             open_frame_source(settings),
             open_encoder(settings),
             open_media_store(settings),
+            renderer=open_renderer(settings),
             lease_s=settings.lease_s,
             poll_s=settings.poll_s,
             concurrency=concurrency,

@@ -77,6 +77,11 @@ class Settings(BaseSettings):
     max_decode_s: float = Field(
         default=900.0, gt=0, description="Longest decoding of ten minutes of video, in seconds."
     )
+    max_render_s: float = Field(
+        default=3600.0,
+        gt=0,
+        description="Longest computing on a copy that browsers play, for ten minutes of video, in seconds.",
+    )
     max_decode_memory_mb: int = Field(default=2048, ge=256, description="Memory limit of the decoding child process.")
     max_pixels: int = Field(default=8192 * 4320, gt=0, description="Frames with more pixels than this are refused.")
     recommendation_days: float = Field(

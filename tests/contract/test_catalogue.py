@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from tests.contract.sql import MEDIA, add, add_indexed, new_video
 from vidrec.adapters.sql import SqlDatabase
 from vidrec.application.ports import VideoChanges
 from vidrec.domain.errors import Conflict, FailureReason, NotFound
-from vidrec.domain.models import Interaction, InteractionType, Video, VideoStatus, new_id, utc_now
+from vidrec.domain.models import Interaction, InteractionType, Playback, Video, VideoStatus, new_id, utc_now
 
 
 def got(database: SqlDatabase, video_id: str) -> Video | None:
@@ -268,6 +271,37 @@ def test_recent_is_the_last_indexed_first(database: SqlDatabase) -> None:
         assert [v.id for v in uow.catalogue.recent(10)] == [two.id, one.id, three.id]
         assert [v.id for v in uow.catalogue.recent(2)] == [two.id, one.id]
         assert [v.id for v in uow.catalogue.recent(10, category="a")] == [one.id, three.id]
+
+
+def test_what_is_played_is_known_once_it_is_told(database: SqlDatabase) -> None:
+    queued, one, two, gone = add(database), add_indexed(database), add_indexed(database), add_indexed(database)
+    assert (one.playback, one.rendition) == (None, None)
+    with database.transaction() as uow:
+        uow.catalogue.tombstone(gone.id)
+        assert list(uow.catalogue.without_playback(10)) == [one.id, two.id]
+        assert list(uow.catalogue.without_playback(1)) == [one.id]
+        assert uow.catalogue.set_playback(one.id, Playback.RENDITION, "media:///renditions/one.mp4")
+        assert uow.catalogue.set_playback(two.id, Playback.ORIGINAL)
+        assert not uow.catalogue.set_playback(gone.id, Playback.ORIGINAL)
+        assert list(uow.catalogue.without_playback(10)) == []
+        found = uow.catalogue.get([queued.id, one.id, two.id])
+    assert (found[one.id].playback, found[one.id].rendition) == (Playback.RENDITION, "media:///renditions/one.mp4")
+    assert (found[two.id].playback, found[two.id].rendition) == (Playback.ORIGINAL, None)
+    assert found[queued.id].playback is None
+    with database.transaction() as uow:
+        uow.catalogue.set_playback(one.id, Playback.FAILED)
+        assert uow.catalogue.get([one.id])[one.id].rendition is None
+
+
+def test_what_only_probing_tells_is_not_kept(database: SqlDatabase) -> None:
+    """A release that does not know them reads what is kept."""
+    video = add(database)
+    media = replace(MEDIA, profile="High", pixel_format="yuv420p", hdr="smpte2084")
+    with database.transaction() as uow:
+        uow.catalogue.mark_indexed(video.id, model_version="m1", media=media, segment_count=1)
+        assert uow.catalogue.get([video.id])[video.id].media == MEDIA
+        kept = uow.connection.execute(text("SELECT media FROM videos WHERE id = :id"), {"id": video.id}).scalar()
+    assert set(json.loads(kept)) == {"container", "video_codec", "audio_codec", "width", "height", "duration_s"}
 
 
 def watched(video: Video, *, days_ago: float = 0.0, kind: InteractionType = InteractionType.LIKE) -> Interaction:

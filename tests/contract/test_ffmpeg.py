@@ -20,7 +20,7 @@ import pytest
 from tests.clips import VP9, draw, ffmpeg
 from vidrec.adapters.ffmpeg import FfmpegFrameSource, commands
 from vidrec.adapters.ffmpeg.commands import executable
-from vidrec.adapters.ffmpeg.source import _check_decoder
+from vidrec.adapters.ffmpeg.source import check_decoder
 from vidrec.domain.errors import FailureReason, Unavailable, UnusableMedia
 from vidrec.domain.models import MediaInfo, TimeRange
 
@@ -337,7 +337,7 @@ def test_an_unfit_ffmpeg_is_no_fault_of_the_file(
     unfit.write_text(f"#!/bin/sh\n{script}\n")
     unfit.chmod(0o755)
     monkeypatch.setattr(commands, "executable", lambda: str(unfit))
-    _check_decoder.cache_clear()
+    check_decoder.cache_clear()
     with pytest.raises(Unavailable, match=complaint):
         SOURCE.probe(clip)
 

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import os
+import subprocess
+import sys
+import tempfile
+import tracemalloc
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -36,6 +41,18 @@ def test_put_replaces(store: MediaStore) -> None:
     assert store.read(store.put("a/b", b"second")) == b"second"
 
 
+@pytest.mark.parametrize("size", [0, 10, 3_500_000])
+def test_a_file_is_put_whole_wherever_it_stands(store: MediaStore, size: int) -> None:
+    store.put("a/b.mp4", b"before")
+    data = os.urandom(size)
+    with tempfile.TemporaryFile() as file:
+        file.write(data)
+        location = store.put_file("a/b.mp4", file)
+        assert location == "media:///a/b.mp4"
+        assert store.read(location) == data
+        assert store.read(store.put_file("a/again.mp4", file)) == data
+
+
 BAD_KEYS = [
     *("", "/", "/a", "a/", "a//b", "..", "../a", "a/../b", "a/..", ".", "./a", "a/./b"),
     *("a b", "a\\b", "a%2e", "a\n", "ä", "~a", "a\0b", "a?b", "a#b"),
@@ -46,6 +63,8 @@ BAD_KEYS = [
 def test_other_keys_are_refused(store: MediaStore, key: str) -> None:
     with pytest.raises(InvalidInput):
         store.put(key, b"")
+    with pytest.raises(InvalidInput):
+        store.put_file(key, io.BytesIO(b""))
 
 
 @pytest.mark.parametrize("location", ["media:///nothing", "media:///nothing/here", "file:///no/such/file"])
@@ -169,3 +188,70 @@ def test_a_failed_write_leaves_the_old_object_and_nothing_else(
         folder.put("a/b", b"new")
     assert folder.read(location) == b"old"
     assert [p.name for p in (tmp_path / "media" / "a").iterdir()] == ["b"]
+
+
+class Watched(io.RawIOBase):
+    """A large file of which little is read at a time; `during` is called at each read."""
+
+    def __init__(self, size: int, during: Callable[[], object]) -> None:
+        self._size = self._left = size
+        self._during = during
+
+    def readable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        self._left = self._size - offset
+        return offset
+
+    def read(self, size: int = -1) -> bytes:
+        self._during()
+        sent = min(self._left, size if size >= 0 else self._left)
+        self._left -= sent
+        return bytes(sent)
+
+
+def test_a_file_that_is_being_put_is_not_seen(folder: LocalStore) -> None:
+    location = folder.put("a/b", b"old")
+    seen: list[bytes] = []
+    folder.put_file("a/b", Watched(5 << 20, lambda: seen.append(folder.read(location))))  # type: ignore[arg-type]
+    assert set(seen) == {b"old"}
+    assert folder.size(location) == 5 << 20
+
+
+def test_a_file_is_put_with_little_of_it_in_memory(folder: LocalStore) -> None:
+    tracemalloc.start()
+    try:
+        folder.put_file("a/b", Watched(64 << 20, lambda: None))  # type: ignore[arg-type]
+        assert tracemalloc.get_traced_memory()[1] < 8 << 20
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_file_that_cannot_be_read_to_its_end_leaves_the_old_object(folder: LocalStore, tmp_path: Path) -> None:
+    location = folder.put("a/b", b"old")
+
+    def broken() -> None:
+        raise ValueError("the reader gave up")
+
+    with pytest.raises(ValueError, match="gave up"):
+        folder.put_file("a/b", Watched(10, broken))  # type: ignore[arg-type]
+    assert folder.read(location) == b"old"
+    assert [p.name for p in (tmp_path / "media" / "a").iterdir()] == ["b"]
+
+
+def test_a_put_that_is_killed_leaves_nothing_that_is_seen(folder: LocalStore, tmp_path: Path) -> None:
+    location = folder.put("a/b", b"old")
+    program = f"""
+import os, signal, sys
+sys.path[:] = {sys.path!r}
+from tests.contract.test_media_store import *
+reads = iter(range(3))
+def during():
+    if next(reads, None) is None:
+        os.kill(os.getpid(), signal.SIGKILL)
+LocalStore(Path({str(tmp_path / "media")!r})).put_file("a/b", Watched(1 << 30, during))
+"""
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == -9
+    assert folder.read(location) == b"old"
+    assert folder.delete("a/") == 1

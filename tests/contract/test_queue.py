@@ -377,6 +377,23 @@ def test_listing_is_newest_first(database: SqlDatabase, queue: SqliteQueue, cloc
     assert queue.counts() == {JobState.QUEUED: 9, JobState.DEAD: 1}
 
 
+def test_what_is_due_is_known_without_taking_it(database: SqlDatabase, queue: SqliteQueue, clock: Clock) -> None:
+    assert not queue.due(KINDS)
+    enqueue(database, queue, job())
+    assert queue.due(KINDS)
+    assert not queue.due(["other"])
+    leased = lease(queue, lease_s=30.0)
+    assert not queue.due(KINDS)
+    clock.advance(31)
+    assert queue.due(KINDS)
+    again = lease(queue)
+    assert again.id == leased.id
+    queue.retry(again, "later")
+    assert not queue.due(KINDS)
+    clock.advance(3600)
+    assert queue.due(KINDS)
+
+
 def test_threads_never_share_a_job(database: SqlDatabase, queue: SqliteQueue) -> None:
     ids = enqueue(database, queue, *(job(i) for i in range(60)))
 

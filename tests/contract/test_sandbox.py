@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import psutil
 import pytest
@@ -38,7 +38,7 @@ def file(tmp_path: Path) -> Iterator[IO[bytes]]:
         yield opened
 
 
-def confined(code: str, file: IO[bytes], limits: Limits = LIMITS, **more: tuple[int, int]) -> ConfinedProcess:
+def confined(code: str, file: IO[bytes], limits: Limits = LIMITS, **more: Any) -> ConfinedProcess:
     return ConfinedProcess([sys.executable, "-I", "-S", "-c", code], stdin=file, limits=limits, **more)
 
 
@@ -76,6 +76,57 @@ except OSError: print("refused")
 """
     assert output(code, file) == "refused\n"
     assert not target.exists() or not target.stat().st_size
+
+
+def test_it_writes_the_file_that_it_is_handed(file: IO[bytes], tmp_path: Path) -> None:
+    with open(tmp_path / "handed", "w+b", buffering=0) as handed:
+        code = f"import os; os.write({handed.fileno()}, b'abc'); os.lseek({handed.fileno()}, 0, 0)"
+        code += f"; os.write({handed.fileno()}, b'x')"
+        limits = Limits(wall_s=30, cpu_s=30, memory_bytes=1 << 30, file_bytes=3)
+        with confined(code, file, limits, written=handed) as process:
+            assert list(process.chunks()) == []
+            assert not process.failed, process.messages
+    assert (tmp_path / "handed").read_bytes() == b"xbc"
+
+
+def test_a_file_that_grows_too_large_ends_it(file: IO[bytes], tmp_path: Path) -> None:
+    limits = Limits(wall_s=30, cpu_s=30, memory_bytes=1 << 30, file_bytes=1 << 16)
+    with open(tmp_path / "handed", "w+b", buffering=0) as handed:
+        code = "import os, signal\nsignal.signal(signal.SIGXFSZ, signal.SIG_DFL)\n"
+        code += f"while True: os.write({handed.fileno()}, bytes(1 << 12))"
+        with confined(code, file, limits, written=handed) as process, pytest.raises(LimitExceeded):
+            list(process.chunks())
+    assert (tmp_path / "handed").stat().st_size == 1 << 16
+
+
+@linux
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "aarch64"), reason="no list of calls for this machine")
+@pytest.mark.parametrize("flags", ["O_WRONLY", "O_RDWR", "O_CREAT", "O_WRONLY | os.O_CREAT", "O_TRUNC"])
+def test_it_opens_no_other_file_for_writing(file: IO[bytes], tmp_path: Path, flags: str) -> None:
+    """Whatever the size that it may write."""
+    target = tmp_path / "original"
+    target.write_bytes(b"somebody's video")
+    target.chmod(0o666)
+    limits = Limits(wall_s=30, cpu_s=30, memory_bytes=1 << 30, file_bytes=1 << 20)
+    for path in (target, tmp_path / "new"):
+        code = f"""
+import os
+try: os.write(os.open({str(path)!r}, os.{flags}, 0o666), b"x"); print("written")
+except PermissionError: print("refused")
+"""
+        expected = "refused\n"
+        if path.name == "new" and "CREAT" not in flags and not has_landlock():
+            continue
+        assert output(code, file, limits) == expected
+    assert target.read_bytes() == b"somebody's video"
+    assert not (tmp_path / "new").exists()
+
+
+@linux
+def test_it_gives_way_to_others(file: IO[bytes]) -> None:
+    assert output("import os; print(os.nice(0))", file) == f"{os.nice(0)}\n"
+    with confined("import os; print(os.nice(0))", file, niceness=19) as process:
+        assert b"".join(data for _, data in process.chunks()) == b"19\n"
 
 
 @linux

@@ -25,6 +25,8 @@ class FakeVideo:
     scenes: Sequence[Colour] = ((200, 40, 40),)
     duration_s: float = 20.0
     has_audio: bool = False
+    container: str = "webm"
+    video_codec: str = "vp9"
 
 
 class FakeFrameSource:
@@ -37,9 +39,9 @@ class FakeFrameSource:
     def probe(self, path: Path) -> MediaInfo:
         video = self._video(path)
         return MediaInfo(
-            container="fake",
-            video_codec="fake",
-            audio_codec="fake" if video.has_audio else None,
+            container=video.container,
+            video_codec=video.video_codec,
+            audio_codec="opus" if video.has_audio else None,
             width=320,
             height=180,
             duration_s=video.duration_s,

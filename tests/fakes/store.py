@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 from urllib.parse import unquote, urlsplit
 
 from vidrec.domain.errors import InvalidInput, NotFound, StoreUnavailable
@@ -28,6 +29,10 @@ class FakeStore:
             raise InvalidInput(f"{key!r} is not a key", field="key")
         self.objects[key] = bytes(data)
         return f"media:///{key}"
+
+    def put_file(self, key: str, file: IO[bytes]) -> str:
+        file.seek(0)
+        return self.put(key, file.read())
 
     def read(self, location: str) -> bytes:
         self._check()

@@ -10,9 +10,10 @@ from urllib.parse import unquote
 
 import pytest
 
+from tests.library import MODEL
 from tests.service.conftest import System
 from vidrec.api.ranges import ByteRange, Unsatisfiable, matches, requested_range
-from vidrec.domain.models import NewVideo
+from vidrec.domain.models import MediaInfo, NewVideo, Playback
 
 DATA = bytes(range(256)) * 4
 SIZE = len(DATA)
@@ -164,6 +165,122 @@ def test_an_empty_file_is_sent(shared: System) -> None:
     video = add(shared, data=b"")
     assert shared.client.get(f"/videos/{video}/stream").content == b""
     assert shared.client.get(f"/videos/{video}/stream", headers={"Range": "bytes=0-"}).status_code == 416
+
+
+# ------------------------------------------------------------------------------------- what browsers play
+
+COPY = b"a copy that plays" * 100
+
+
+def indexed(
+    system: System, filename: str, playback: Playback | None, *, container: str = "mov", codec: str = "hevc"
+) -> str:
+    """A video of DATA of which that is played; a copy is COPY."""
+    video_id = add(system, filename)
+    copy = system.folder / f"{video_id}.mp4"
+    copy.write_bytes(COPY)
+    media = MediaInfo(container=container, video_codec=codec, audio_codec="aac", width=640, height=360, duration_s=5.0)
+    with system.database.transaction() as uow:
+        uow.catalogue.mark_indexed(video_id, model_version="mtest00000000", media=media, segment_count=0)
+        if playback is not None:
+            rendition = copy.as_uri() if playback is Playback.RENDITION else None
+            uow.catalogue.set_playback(video_id, playback, rendition)
+    return video_id
+
+
+def test_the_copy_is_played_and_the_original_downloaded(system: System) -> None:
+    video = indexed(system, "phone.mov", Playback.RENDITION)
+    stream = system.client.get(f"/videos/{video}/stream")
+    assert (stream.status_code, stream.content) == (200, COPY)
+    assert stream.headers["Content-Type"] == "video/mp4"
+    assert stream.headers["Accept-Ranges"] == "bytes"
+    assert stream.headers["Content-Disposition"].startswith('inline; filename="phone.mp4"')
+    download = system.client.get(f"/videos/{video}/download")
+    assert (download.content, download.headers["Content-Type"]) == (DATA, "video/quicktime")
+    assert 'filename="phone.mov"' in download.headers["Content-Disposition"]
+    assert download.headers["ETag"] != stream.headers["ETag"]
+
+
+def test_the_copy_takes_ranges_and_conditions_of_its_own(system: System) -> None:
+    video = indexed(system, "phone.mov", Playback.PREPARING)
+    address = f"/videos/{video}/stream"
+    before = system.client.get(address).headers["ETag"]
+    with system.database.transaction() as uow:
+        uow.catalogue.set_playback(video, Playback.RENDITION, (system.folder / f"{video}.mp4").as_uri())
+    part = system.client.get(address, headers={"Range": "bytes=2-9"})
+    assert (part.status_code, part.content) == (206, COPY[2:10])
+    assert part.headers["Content-Range"] == f"bytes 2-9/{len(COPY)}"
+    etag = part.headers["ETag"]
+    assert etag != before
+    assert system.client.get(address, headers={"If-None-Match": etag}).status_code == 304
+    late = system.client.get(address, headers={"Range": "bytes=2-9", "If-Range": before})
+    assert (late.status_code, late.content) == (200, COPY), "begun with the original, it begins again"
+    head = system.client.head(address)
+    assert (head.headers["Content-Length"], head.headers["Content-Type"]) == (str(len(COPY)), "video/mp4")
+
+
+@pytest.mark.parametrize("playback", [None, Playback.PREPARING, Playback.FAILED])
+def test_without_a_copy_the_original_is_sent(shared: System, playback: Playback | None) -> None:
+    stream = shared.client.get(f"/videos/{indexed(shared, 'phone.mov', playback)}/stream")
+    assert (stream.content, stream.headers["Content-Type"]) == (DATA, "video/quicktime")
+
+
+@pytest.mark.parametrize(
+    ("filename", "container", "kind"), [("a.bin", "webm", "video/webm"), ("film.MOV", "mp4", "video/mp4")]
+)
+def test_what_plays_is_called_what_it_is(shared: System, filename: str, container: str, kind: str) -> None:
+    video = indexed(shared, filename, Playback.ORIGINAL, container=container)
+    assert shared.client.get(f"/videos/{video}/stream").headers["Content-Type"] == kind
+
+
+def test_a_copy_outlives_its_original(system: System) -> None:
+    video = indexed(system, "phone.mov", Playback.RENDITION)
+    with system.database.transaction() as uow:
+        uow.catalogue.relocate(video, location="file:///gone.mov", filename="phone.mov", source_mtime_ns=None)
+    assert system.client.get(f"/videos/{video}/stream").content == COPY
+    assert system.client.get(f"/videos/{video}/download").status_code == 404
+
+
+def test_a_copy_that_is_gone_is_404(system: System) -> None:
+    video = indexed(system, "phone.mov", Playback.RENDITION)
+    (system.folder / f"{video}.mp4").unlink()
+    response = system.client.get(f"/videos/{video}/stream")
+    assert (response.status_code, response.json()["detail"]) == (
+        404,
+        "the copy that plays of this video is not there any more",
+    )
+
+
+@pytest.mark.parametrize(
+    ("playback", "told"),
+    [
+        (Playback.ORIGINAL, "yes"),
+        (Playback.RENDITION, "yes"),
+        (Playback.PREPARING, "preparing"),
+        (Playback.FAILED, "no"),
+        (None, "preparing"),
+    ],
+)
+def test_the_catalogue_tells_whether_a_video_plays(shared: System, playback: Playback | None, told: str) -> None:
+    video = indexed(shared, "phone.mov", playback)
+    assert shared.get(f"/videos/{video}")["playable"] == told
+    assert {v["id"]: v["playable"] for v in shared.get("/videos")["items"]}[video] == told
+
+
+def test_recommendations_tell_whether_a_video_plays(system: System) -> None:
+    video = system.library.families["sea"][1]
+    with system.database.transaction() as uow:
+        uow.catalogue.set_playback(video, Playback.PREPARING)
+    system.encoder.target = system.library.index.videos(MODEL, [video])[video]
+    found = system.client.post("/search/image?n=8", files={"file": b"picture"}).json()
+    for answer in (
+        system.get("/recommend", userid="new", n=100),
+        system.get("/videos/external:sea-1/similar", n=7),
+        found,
+    ):
+        told = {item["id"]: item["playable"] for item in answer["items"]}
+        assert told.pop(video) == "preparing"
+        assert set(told.values()) == {"yes"}
 
 
 def test_an_original_that_is_gone_is_404(shared: System) -> None:

@@ -1,6 +1,6 @@
 """Run as a script, never imported: takes rights away from its own process, then becomes the given program.
 
-    python -I -S confine.py PARENT_PID MEMORY_BYTES CPU_SECONDS OPEN_FILES PROGRAM [ARGUMENT...]
+    python -I -S confine.py PARENT_PID NICENESS MEMORY_BYTES CPU_SECONDS OPEN_FILES FILE_BYTES PROGRAM [ARGUMENT...]
 
 It exists because a threaded parent cannot safely run code between fork and exec. It runs several times for every file
 and imports little, so that it starts fast. Exits with 126 and one line on stderr where the program cannot be started or
@@ -16,7 +16,7 @@ import resource
 import struct
 import sys
 
-_SIGKILL = 9
+_SIGKILL, _SIGXFSZ = 9, 25
 _PR_SET_PDEATHSIG = 1
 _PR_SET_SECCOMP = 22
 _PR_SET_NO_NEW_PRIVS = 38
@@ -31,20 +31,21 @@ with 3."""
 _LANDLOCK_EXECUTE, _LANDLOCK_READ_FILE, _LANDLOCK_READ_DIR = 1 << 0, 1 << 2, 1 << 3
 _READABLE = ("/lib", "/lib64", "/usr", "/nix/store", "/etc/ld.so.cache", "/dev/null", "/dev/random", "/dev/urandom")
 
-_BPF_LOAD, _BPF_JUMP_IF_EQUAL, _BPF_JUMP_IF_AT_LEAST, _BPF_RETURN = 0x20, 0x15, 0x35, 0x06
+_BPF_LOAD, _BPF_JUMP_IF_EQUAL, _BPF_JUMP_IF_AT_LEAST, _BPF_JUMP_IF_ANY_BIT, _BPF_RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
 _SECCOMP_KILL, _SECCOMP_ALLOW, _SECCOMP_REFUSE = 0x80000000, 0x7FFF0000, 0x00050000 | errno.EPERM
 _X32 = 0x40000000
 # Per machine: the audit architecture, then the numbers of calls that reach other processes (socket, socketpair; kill,
 # tkill, tgkill, rt_sigqueueinfo, rt_tgsigqueueinfo, pidfd_send_signal; ptrace, process_vm_readv, process_vm_writev,
 # pidfd_getfd; io_uring_setup, which could make sockets), and of those that change files without opening them for
 # writing, over which Landlock has no say (truncate, ftruncate; the families of chmod, chown, utime, setxattr and
-# removexattr).
+# removexattr); of those that may open for writing unseen (openat2, creat).
 _FORBIDDEN_CALLS: dict[str, tuple[int, list[int]]] = {
     "x86_64": (
         0xC000003E,
         [
             *(41, 53, 62, 200, 234, 129, 297, 424, 101, 310, 311, 438, 425),
             *(76, 77, 90, 91, 268, 452, 92, 93, 94, 260, 132, 235, 261, 280, 188, 189, 190, 463, 197, 198, 199, 466),
+            *(437, 85),
         ],
     ),
     "aarch64": (
@@ -52,15 +53,19 @@ _FORBIDDEN_CALLS: dict[str, tuple[int, list[int]]] = {
         [
             *(198, 199, 129, 130, 131, 138, 240, 424, 117, 270, 271, 438, 425),
             *(45, 46, 52, 53, 452, 54, 55, 88, 5, 6, 7, 463, 14, 15, 16, 466),
+            437,
         ],
     ),
 }
+_OPENING_CALLS = {"x86_64": [(257, 2), (2, 1)], "aarch64": [(56, 2)]}
+"""Number, and which argument holds the flags: openat, open."""
+_FOR_WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 
 
-def _limit(memory_bytes: int, cpu_s: int, files: int) -> None:
+def _limit(memory_bytes: int, cpu_s: int, files: int, file_bytes: int) -> None:
     for kind, value in (
         (resource.RLIMIT_CORE, 0),
-        (resource.RLIMIT_FSIZE, 0),
+        (resource.RLIMIT_FSIZE, file_bytes),
         (resource.RLIMIT_NOFILE, files),
         (resource.RLIMIT_CPU, cpu_s),
         (resource.RLIMIT_AS, memory_bytes),
@@ -68,6 +73,18 @@ def _limit(memory_bytes: int, cpu_s: int, files: int) -> None:
         hard = resource.getrlimit(kind)[1]
         allowed = value if hard == resource.RLIM_INFINITY else min(value, hard)
         resource.setrlimit(kind, (allowed, allowed))
+
+
+def _give_way(niceness: int) -> None:
+    """To all others, also where the kernel shares time out by session first."""
+    if not niceness:
+        return
+    os.nice(niceness)
+    try:
+        with open("/proc/self/autogroup", "w") as group:
+            group.write(str(niceness))
+    except OSError:
+        return
 
 
 def _die_with(libc: ctypes.CDLL, parent: int) -> None:
@@ -103,19 +120,31 @@ def _hide_files(libc: ctypes.CDLL, program: str) -> None:
 
 
 def _forbid_calls(libc: ctypes.CDLL) -> None:
-    """No socket can be made, no other process touched, no file changed in place. Nothing on machines whose call numbers
-    are not known here."""
+    """No socket can be made, no other process touched, no file opened for writing or changed in place. Nothing on
+    machines whose call numbers are not known here."""
     machine = os.uname().machine
     if machine not in _FORBIDDEN_CALLS:
         return
     architecture, calls = _FORBIDDEN_CALLS[machine]
+    opening = _OPENING_CALLS[machine]
+    tests = 4 * len(opening)
     program = [
         (_BPF_LOAD, 0, 0, 4),
         (_BPF_JUMP_IF_EQUAL, 1, 0, architecture),
         (_BPF_RETURN, 0, 0, _SECCOMP_KILL),
         (_BPF_LOAD, 0, 0, 0),
-        (_BPF_JUMP_IF_AT_LEAST, len(calls) + 1, 0, _X32),
-        *((_BPF_JUMP_IF_EQUAL, len(calls) - i, 0, call) for i, call in enumerate(calls)),
+        (_BPF_JUMP_IF_AT_LEAST, len(calls) + tests + 1, 0, _X32),
+        *((_BPF_JUMP_IF_EQUAL, len(calls) + tests - i, 0, call) for i, call in enumerate(calls)),
+        *(
+            step
+            for i, (call, argument) in enumerate(opening)
+            for step in (
+                (_BPF_JUMP_IF_EQUAL, 0, 3, call),
+                (_BPF_LOAD, 0, 0, 16 + 8 * argument),
+                (_BPF_JUMP_IF_ANY_BIT, tests - 4 * i - 2, 0, _FOR_WRITING),
+                (_BPF_RETURN, 0, 0, _SECCOMP_ALLOW),
+            )
+        ),
         (_BPF_RETURN, 0, 0, _SECCOMP_ALLOW),
         (_BPF_RETURN, 0, 0, _SECCOMP_REFUSE),
     ]
@@ -124,11 +153,13 @@ def _forbid_calls(libc: ctypes.CDLL) -> None:
     libc.prctl(_PR_SET_SECCOMP, 2, filters, 0, 0)
 
 
-def _main(parent: int, limits: list[int], command: list[str]) -> None:
+def _main(parent: int, niceness: int, limits: list[int], command: list[str]) -> None:
     try:
+        _give_way(niceness)
         if sys.platform == "linux":
             libc = ctypes.CDLL(None, use_errno=True)
             _die_with(libc, parent)
+            libc.signal(_SIGXFSZ, None)  # Python ignores it; the program would too
             libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
             _leave_network(libc)
             _hide_files(libc, command[0])
@@ -141,4 +172,4 @@ def _main(parent: int, limits: list[int], command: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    _main(int(sys.argv[1]), [int(value) for value in sys.argv[2:5]], sys.argv[5:])
+    _main(int(sys.argv[1]), int(sys.argv[2]), [int(value) for value in sys.argv[3:7]], sys.argv[7:])

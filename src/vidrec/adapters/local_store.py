@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
+import shutil
 import stat
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import IO, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from vidrec.domain.errors import InvalidInput, NotFound, StoreUnavailable
@@ -18,6 +20,7 @@ T = TypeVar("T")
 _ATTEMPTS = 20
 _SCHEME = "media:///"
 _KEY = re.compile(r"[A-Za-z0-9._-]+(?:/[A-Za-z0-9._-]+)*")
+_COPIED_BYTES = 1 << 20
 _UNFINISHED = "~"
 """What the names of files begin with that are being written; no key does."""
 
@@ -30,9 +33,12 @@ class LocalStore:
         self._root = root.absolute()
 
     def put(self, key: str, data: bytes) -> str:
+        return self.put_file(key, io.BytesIO(data))
+
+    def put_file(self, key: str, file: IO[bytes]) -> str:
         path = self._path_of_key(key)
         try:
-            below_new_folders(path, lambda: _write(path, data))
+            below_new_folders(path, lambda: _write(path, file))
         except OSError as error:
             raise StoreUnavailable(f"{path} cannot be written: {error.strerror}") from error
         return f"{_SCHEME}{key}"
@@ -125,12 +131,13 @@ def _climbs(key: str) -> bool:
     return not {".", ".."}.isdisjoint(key.split("/"))
 
 
-def _write(path: Path, data: bytes) -> None:
+def _write(path: Path, source: IO[bytes]) -> None:
     """All of it or nothing, also where the process is killed or the machine loses power."""
     with tempfile.NamedTemporaryFile(dir=path.parent, prefix=_UNFINISHED, delete=False) as file:
         part = Path(file.name)
         try:
-            file.write(data)
+            source.seek(0)
+            shutil.copyfileobj(source, file, _COPIED_BYTES)
             file.flush()
             os.fsync(file.fileno())
             part.chmod(0o644)

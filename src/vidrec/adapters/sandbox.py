@@ -2,11 +2,12 @@
 
 On Linux, for the life of the child:
 
-- memory, CPU time and open files are limited, no file is written and no core dumped (rlimits);
+- memory, CPU time and open files are limited, no core is dumped, and no file is written (rlimits) but one that it is
+  handed open, up to a size;
 - it is killed when this process dies, however that happens, and it gains no privileges (prctl);
 - its environment is empty, so no credentials are in it, and it opens no files but its program and libraries (Landlock);
-- it can make no socket, touch no other process and change no file in place (seccomp on x86-64 and ARM64), and has a
-  network namespace of its own where the kernel lets it.
+- it can make no socket, touch no other process, open no file for writing and change none in place (seccomp on x86-64
+  and ARM64), and has a network namespace of its own where the kernel lets it.
 
 Landlock, seccomp and the namespace each stand alone: where a kernel or a container runtime refuses one, the others
 hold. Where all are refused, the program's own whitelist of protocols is what is left. Elsewhere than on Linux only the
@@ -60,6 +61,8 @@ class Limits:
     cpu_s: float
     memory_bytes: int
     """Address space."""
+    file_bytes: int = 0
+    """How large the file that it is handed to write may get."""
 
 
 class LimitExceeded(Exception):
@@ -68,7 +71,8 @@ class LimitExceeded(Exception):
 
 class ConfinedProcess:
     """A running program. `stdin` is an open file that it reads; its stdout and, where `extra` names one, a second pipe
-    are read through `chunks`. Leaving the context kills it and reaps it."""
+    are read through `chunks`; `written` is an open file that it may write, under the same number, as far as the limits
+    allow. Leaving the context kills it and reaps it."""
 
     def __init__(
         self,
@@ -77,16 +81,21 @@ class ConfinedProcess:
         stdin: IO[bytes],
         limits: Limits,
         extra: tuple[int, int] | None = None,
+        written: IO[bytes] | None = None,
+        niceness: int = 0,
     ) -> None:
         """`extra` is a pipe (read end, write end): the child inherits the write end under the same number; both ends
-        are closed here. Unavailable where no process can be started."""
+        are closed here. With a `niceness` of up to 19 it gives way to others. Unavailable where no process can be
+        started."""
         self._limits = limits
         self._waited_s = 0.0
         self._stderr = bytearray()
         self._selector = selectors.DefaultSelector()
-        passed = (extra[1],) if extra else ()
+        passed = (*((extra[1],) if extra else ()), *((written.fileno(),) if written else ()))
         try:
-            self._process: subprocess.Popen[bytes] = _spawner.submit(_start, command, stdin, limits, passed).result()
+            self._process: subprocess.Popen[bytes] = _spawner.submit(
+                _start, command, stdin, limits, passed, niceness
+            ).result()
         except OSError as error:
             if extra:
                 os.close(extra[0])
@@ -171,16 +180,17 @@ class ConfinedProcess:
         return ready
 
     def _check_end(self) -> None:
-        if self._process.returncode in (-signal.SIGKILL, -signal.SIGXCPU):
+        if self._process.returncode in (-signal.SIGKILL, -signal.SIGXCPU, -signal.SIGXFSZ):
             raise LimitExceeded
         if self._process.returncode == _COULD_NOT_START:
             raise Unavailable(self.messages.strip() or "the decoder cannot be started")
 
 
 def _start(
-    command: Sequence[str], stdin: IO[bytes], limits: Limits, passed: tuple[int, ...]
+    command: Sequence[str], stdin: IO[bytes], limits: Limits, passed: tuple[int, ...], niceness: int
 ) -> subprocess.Popen[bytes]:
-    rights = (os.getpid(), limits.memory_bytes, max(1, round(limits.cpu_s)), _OPEN_FILES)
+    used = (limits.memory_bytes, max(1, round(limits.cpu_s)), _OPEN_FILES, limits.file_bytes)
+    rights = (os.getpid(), niceness, *used)
     return subprocess.Popen(
         [sys.executable, "-I", "-S", str(_LAUNCHER), *map(str, rights), *command],
         stdin=stdin,

@@ -50,10 +50,9 @@ class SqliteQueue:
         return ids
 
     def lease(self, kinds: Sequence[str], *, lease_s: float) -> Job | None:
+        if not self.due(kinds):  # an idle worker must not take the write lock
+            return None
         now = self._clock()
-        with self._database.snapshot() as uow:  # an idle worker must not take the write lock
-            if uow.connection.execute(select(self._next_due(kinds, now).exists())).scalar() is not True:
-                return None
         with self._database.transaction() as uow:
             statement = (
                 update(jobs)
@@ -68,6 +67,10 @@ class SqliteQueue:
             )
             row = uow.connection.execute(statement).first()
         return None if row is None else _job(row)
+
+    def due(self, kinds: Sequence[str]) -> bool:
+        with self._database.snapshot() as uow:
+            return uow.connection.execute(select(self._next_due(kinds, self._clock()).exists())).scalar() is True
 
     def renew(self, job: Job, *, lease_s: float) -> None:
         with self._database.transaction() as uow:

@@ -13,6 +13,7 @@ from vidrec.application.explain import Item, Why
 from vidrec.application.ports import Receipt
 from vidrec.application.recommend import Page
 from vidrec.domain.models import ModelVersion, RecommendationRecord, TimeRange, Video
+from vidrec.domain.playback import playable
 from vidrec.domain.uploads import VideoProgress, progress_of
 
 Json = dict[str, Any]
@@ -59,6 +60,7 @@ class Answers:
             "external_id": video.external_id,
             "title": video.title,
             "score": round(item.score, 6),
+            "playable": playable(video),
             "why": self._why(video, item.why),
             "links": self._links(video),
         }
@@ -75,6 +77,7 @@ class Answers:
             "tags": video.tags,
             "duration_s": None if media is None else media.duration_s,
             "available": video.available,
+            "playable": playable(video),
             "failure": failure_answer(video),
             "filename": video.filename,
             "size_bytes": video.size_bytes,

@@ -1,9 +1,10 @@
-"""The bytes: originals to play or to keep, and pictures."""
+"""The bytes: what is played, originals to keep, and pictures."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
 from pathlib import PurePath
 from typing import Annotated
 from urllib.parse import quote
@@ -20,7 +21,7 @@ from vidrec.api.ranges import ByteRange, Unsatisfiable, matches, range_applies, 
 from vidrec.application import pictures
 from vidrec.application.ports import MediaStore
 from vidrec.domain.errors import NotFound
-from vidrec.domain.models import Video
+from vidrec.domain.models import Playback, Video
 
 router = APIRouter(route_class=StrictRoute, tags=["media"])
 
@@ -42,6 +43,8 @@ _KINDS = {
     ".3gp": "video/3gpp",
     ".gif": "image/gif",
 }
+_PLAYED = {"mp4": "video/mp4", "webm": "video/webm"}
+"""By what is in the file: an original that plays may be called anything."""
 # What a sniffing browser might make of a file that somebody sent in must not run here; types are never documents.
 _SAFE = {"X-Content-Type-Options": "nosniff"}
 
@@ -49,15 +52,17 @@ _SAFE = {"X-Content-Type-Options": "nosniff"}
 @router.head("/videos/{video_id}/stream", include_in_schema=False)
 @router.get("/videos/{video_id}/stream", response_class=Response, responses=MEDIA_BODY)
 def stream(context: In, video: VideoName, request: Request) -> Response:
-    """The original, to be played: takes Range requests."""
-    return _original(context.services.store, context.services.catalogue.get(video), request, "inline")
+    """What browsers play: the original where they do, else a copy once there is one; takes Range requests."""
+    found = context.services.catalogue.get(video)
+    return _file(context.services.store, _played(found), request, "inline")
 
 
 @router.head("/videos/{video_id}/download", include_in_schema=False)
 @router.get("/videos/{video_id}/download", response_class=Response, responses=MEDIA_BODY)
 def download(context: In, video: VideoName, request: Request) -> Response:
     """The original, to be kept under its own name: takes Range requests."""
-    return _original(context.services.store, context.services.catalogue.get(video), request, "attachment")
+    found = context.services.catalogue.get(video)
+    return _file(context.services.store, _original(found), request, "attachment")
 
 
 @router.head("/videos/{video_id}/thumbnail", include_in_schema=False)
@@ -93,18 +98,47 @@ def _picture(store: MediaStore, location: str, request: Request) -> Response:
     return Response(data, headers=headers, media_type="image/webp" if data[8:12] == b"WEBP" else "image/jpeg")
 
 
-def _original(store: MediaStore, video: Video, request: Request, disposition: str) -> Response:
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    """A file that is sent."""
+
+    what: str
+    location: str
+    tag: str
+    """Part of the ETag: differs where the bytes do."""
+    name: str
+    kind: str
+
+
+def _original(video: Video) -> _Sent:
+    kind = _KINDS.get(PurePath(video.filename).suffix.lower(), "application/octet-stream")
+    return _Sent("original", video.location, video.content_sha256[:16], video.filename, kind)
+
+
+def _played(video: Video) -> _Sent:
+    """The copy that plays, where there is one; else the original, as what it is in where it plays."""
+    original = _original(video)
+    if video.playback is Playback.RENDITION and video.rendition:
+        suffix = video.rendition.rpartition(".")[2]
+        name = f"{PurePath(video.filename).stem}.{suffix}"
+        return _Sent("copy that plays", video.rendition, f"r{original.tag}", name, _PLAYED[suffix])
+    if video.playback is Playback.ORIGINAL and video.media and video.media.container in _PLAYED:
+        return replace(original, kind=_PLAYED[video.media.container])
+    return original
+
+
+def _file(store: MediaStore, sent: _Sent, request: Request, disposition: str) -> Response:
     try:
-        with store.local(video.location) as path:
+        with store.local(sent.location) as path:
             found = path.stat()
     except (NotFound, OSError) as error:
-        raise NotFound(f"the original of video {video.id} is not there any more") from error
-    etag = f'"{video.content_sha256[:16]}-{found.st_size:x}-{found.st_mtime_ns:x}"'
+        raise NotFound(f"the {sent.what} of this video is not there any more") from error
+    etag = f'"{sent.tag}-{found.st_size:x}-{found.st_mtime_ns:x}"'
     headers = {
         "ETag": etag,
         "Accept-Ranges": "bytes",
         "Cache-Control": "private, no-cache",
-        "Content-Disposition": content_disposition(disposition, video.filename),
+        "Content-Disposition": content_disposition(disposition, sent.name),
         **_SAFE,
     }
     if matches(request.headers.get("if-none-match"), etag):
@@ -122,20 +156,19 @@ def _original(store: MediaStore, video: Video, request: Request, disposition: st
             )
     if part is not None:
         headers["Content-Range"] = f"bytes {part.start}-{part.end}/{found.st_size}"
-    sent = part or ByteRange(0, found.st_size - 1)
-    headers["Content-Length"] = str(sent.length)
-    kind = _KINDS.get(PurePath(video.filename).suffix.lower(), "application/octet-stream")
+    span = part or ByteRange(0, found.st_size - 1)
+    headers["Content-Length"] = str(span.length)
     status = 200 if part is None else 206
     if request.method == "HEAD":
-        return Response(status_code=status, headers=headers, media_type=kind)
-    return StreamingResponse(_chunks(store, video.location, sent), status, headers=headers, media_type=kind)
+        return Response(status_code=status, headers=headers, media_type=sent.kind)
+    return StreamingResponse(_chunks(store, sent.location, span), status, headers=headers, media_type=sent.kind)
 
 
-async def _chunks(store: MediaStore, location: str, sent: ByteRange) -> AsyncIterator[bytes]:
+async def _chunks(store: MediaStore, location: str, span: ByteRange) -> AsyncIterator[bytes]:
     with store.local(location) as path:
         async with await anyio.open_file(path, "rb") as file:
-            await file.seek(sent.start)
-            left = sent.length
+            await file.seek(span.start)
+            left = span.length
             while left and (chunk := await file.read(min(_CHUNK, left))):
                 left -= len(chunk)
                 yield chunk

@@ -15,6 +15,7 @@ from vidrec.application.ports import VideoChanges
 from vidrec.application.upload import MAX_SIGNED, Announced
 from vidrec.domain.errors import FailureReason
 from vidrec.domain.models import InteractionType, VideoStatus
+from vidrec.domain.playback import Playable
 from vidrec.domain.uploads import Stage
 
 Seconds = Annotated[float, Field(ge=0, le=1e7, allow_inf_nan=False)]
@@ -117,6 +118,9 @@ class PartsIn(_Taken):
 # --------------------------------------------------------------------------------------------- answered
 
 
+PlayableOut = Annotated[Playable, Field(description="By browsers: `preparing` while a copy that plays is being made.")]
+
+
 class Links(_Answered):
     """Where the video is."""
 
@@ -162,6 +166,7 @@ class ItemOut(_Answered):
     external_id: str | None
     title: str
     score: float = Field(description="Higher is better; cosine to the nearest interest, 0 for popular and fresh.")
+    playable: PlayableOut
     why: WhyOut
     links: Links
 
@@ -228,6 +233,7 @@ class VideoOut(_Answered):
     tags: list[str]
     duration_s: float | None = Field(description="None until the file was looked into.")
     available: bool
+    playable: PlayableOut
     failure: FailureOut | None
     filename: str
     size_bytes: int

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import hashlib
 
-from vidrec.application import originals, pictures
+from vidrec.application import originals, pictures, render_video
 from vidrec.application.jobs import ERASE_VIDEO
 from vidrec.application.ports import Database, JobQueue, MediaStore, Receipt, UnitOfWork, VectorIndex
 from vidrec.domain.errors import NotFound
@@ -59,10 +59,10 @@ class Eraser:
 
 
 def finish_erase_video(job: Job, *, database: Database, queue: JobQueue, index: VectorIndex, store: MediaStore) -> None:
-    """What a worker does for an ERASE_VIDEO job: removes the video's vectors of every model version, its pictures, the
-    original where it was uploaded, and what users did with it, completes receipt and job. Running it twice is running
-    it once. LeaseLost where the job is another worker's now; IndexUnavailable, StoreUnavailable: to be tried again.
-    Originals that vidrec does not keep itself are left alone."""
+    """What a worker does for an ERASE_VIDEO job: removes the video's vectors of every model version, its pictures, its
+    copies, the original where it was uploaded, and what users did with it, completes receipt and job. Running it twice
+    is running it once. LeaseLost where the job is another worker's now; IndexUnavailable, StoreUnavailable: to be tried
+    again. Originals that vidrec does not keep itself are left alone."""
     video_id = str(job.video_id)
     with database.snapshot() as uow:
         models = uow.models.all()
@@ -70,6 +70,7 @@ def finish_erase_video(job: Job, *, database: Database, queue: JobQueue, index: 
         index.delete(model, [video_id])
     store.delete(pictures.prefix(video_id))
     store.delete(originals.prefix(video_id))
+    store.delete(render_video.prefix(video_id))
     with database.transaction() as uow:
         uow.interactions.erase_video(video_id)
         uow.profiles.erase_video(video_id)

@@ -2,6 +2,9 @@
 
 A lease is renewed while its job is worked on. A worker that dies loses its leases in time and others begin again;
 a worker that lost a lease notices, stops, and takes back what it wrote where the video was deleted.
+
+Copies that browsers play are made by one more thread, one at a time, and begun only while nothing else waits: they hold
+no other job up.
 """
 
 from __future__ import annotations
@@ -9,23 +12,35 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 
 from vidrec.application.erase import finish_erase_video
 from vidrec.application.index_video import Indexed, VideoIndexer
-from vidrec.application.jobs import ERASE_VIDEO, INDEX_VIDEO, index_job
+from vidrec.application.jobs import ERASE_VIDEO, INDEX_VIDEO, RENDER_VIDEO, index_job
 from vidrec.application.patience import Patience, Stopping
-from vidrec.application.ports import Database, Encoder, FrameSource, JobQueue, MediaStore, UnitOfWork, VectorIndex
+from vidrec.application.ports import (
+    Database,
+    Encoder,
+    FrameSource,
+    JobQueue,
+    MediaStore,
+    Renderer,
+    UnitOfWork,
+    VectorIndex,
+)
 from vidrec.application.progress import Reporter
+from vidrec.application.render_video import VideoRenderer, plan_missing, plan_playback
 from vidrec.domain.errors import FailureReason, LeaseLost, ModelVersionMismatch, Unavailable, UnusableMedia
-from vidrec.domain.models import Job, JobState, ModelVersion, Video, utc_now
+from vidrec.domain.models import Job, JobState, ModelVersion, Playback, Video, utc_now
 
 log = logging.getLogger(__name__)
 
 KINDS = (INDEX_VIDEO, ERASE_VIDEO)
+BESIDES = (RENDER_VIDEO,)
+"""Done by a thread of its own while none of the others is due."""
 FLUSH_EVERY_S = 5.0
 BURY_EVERY_S = 2.0
 PRUNE_EVERY_S = 3600.0
@@ -34,6 +49,8 @@ PATIENCE_S = 600.0
 """How long one call may find its dependency unavailable before the attempt is counted as failed."""
 SIGNAL_S = 0.5
 """A signal that comes just as the main thread begins to wait is handled only when it wakes: so long at most."""
+LOW_PRIORITY_POLL = 5
+"""The thread for that looks so many times less often."""
 MODEL_POLL_S = 1.0
 """How often a worker looks whether the encoder holds the active model version, while it does not."""
 
@@ -45,7 +62,7 @@ class _Lease:
 
 
 class Worker:
-    """`concurrency` jobs at a time in threads: one decodes while another is encoded."""
+    """`concurrency` jobs at a time in threads: one decodes while another is encoded. Beside them one copy is made."""
 
     def __init__(
         self,
@@ -56,6 +73,7 @@ class Worker:
         encoder: Encoder,
         store: MediaStore,
         *,
+        renderer: Renderer,
         lease_s: float = 30.0,
         poll_s: float = 0.2,
         concurrency: int = 2,
@@ -70,6 +88,7 @@ class Worker:
         self._encoder = encoder
         self._store = store
         self._indexer = VideoIndexer(index, frames, encoder, store)
+        self._renderer = VideoRenderer(frames, renderer, store)
         self._lease_s = lease_s
         self._poll_s = poll_s
         self._concurrency = concurrency
@@ -88,9 +107,10 @@ class Worker:
         over = threading.Event()
         keeper = threading.Thread(target=self._keep, args=(over,), name="leases", daemon=True)
         threads = [
-            threading.Thread(target=self._work, args=(until_empty,), name=f"job-{n}", daemon=True)
+            threading.Thread(target=self._work, args=(KINDS, until_empty), name=f"job-{n}", daemon=True)
             for n in range(self._concurrency)
         ]
+        threads.append(threading.Thread(target=self._work, args=(BESIDES, until_empty), name="render", daemon=True))
         keeper.start()
         if self._sweep is not None:
             threading.Thread(target=self._sweep_regularly, args=(over,), name="sweep", daemon=True).start()
@@ -118,16 +138,18 @@ class Worker:
 
     # ---------------------------------------------------------------------------------- one job at a time
 
-    def _work(self, until_empty: bool) -> None:
+    def _work(self, kinds: Sequence[str], until_empty: bool) -> None:
+        poll_s = self._poll_s if kinds is KINDS else LOW_PRIORITY_POLL * self._poll_s
         while not self._stop.is_set():
             try:
-                job = self._queue.lease(KINDS, lease_s=self._lease_s)
+                gives_way = kinds is not KINDS and self._queue.due(KINDS)
+                job = None if gives_way else self._queue.lease(kinds, lease_s=self._lease_s)
                 if job is not None:
                     self._hold(job)
                 elif until_empty and self._nothing_left():
                     return
                 else:
-                    self._stop.wait(self._poll_s)
+                    self._stop.wait(poll_s)
             except Unavailable as error:
                 log.warning("waiting: %s", error)
                 self._stop.wait(error.retry_after_s)
@@ -152,6 +174,8 @@ class Worker:
         try:
             if job.kind == ERASE_VIDEO:
                 patiently(lambda: self._erase(job))
+            elif job.kind == RENDER_VIDEO:
+                self._render_video(job, patiently)
             else:
                 self._index_video(job, patiently)
             return
@@ -168,7 +192,7 @@ class Worker:
         except Exception as error:  # one job's fault must not end the others
             log.exception("%s %s failed and is tried again", job.kind, job.video_id)
             self._retry(job, f"{type(error).__name__}: {error}")
-        if job.kind == INDEX_VIDEO:
+        if job.kind != ERASE_VIDEO:
             self._take_back_if_deleted(str(job.video_id))
 
     def _release(self, job: Job) -> None:
@@ -241,14 +265,15 @@ class Worker:
             patiently.wait(MODEL_POLL_S)
 
     def _begin(self, job: Job) -> Video | None:
-        """The video, marked as processing; None, and the job completed, where it was deleted."""
+        """The video, marked as processing where it is to be indexed; None, and the job completed, where it was
+        deleted."""
         video_id = str(job.video_id)
         with self._database.transaction() as uow:
             self._check_ours(job)
             video = uow.catalogue.get([video_id]).get(video_id)
             if video is None:
                 self._queue.complete(uow, job)
-            else:
+            elif job.kind == INDEX_VIDEO:
                 uow.catalogue.mark_processing(video_id)
                 uow.progress.clear(video_id)
         return video
@@ -263,11 +288,29 @@ class Worker:
             uow.progress.clear(video.id)
             if kept:
                 uow.uploads.mark_recommendable(video.id, utc_now())
+                plan_playback(uow, self._queue, now or video, done.media)
                 self._begin_again_with_new_model(uow, video.id, model)
         if not kept:
             self._indexer.remove(video.id, model)
         elif now is not None and now.category != video.category:  # changed while the row was made
             self._index.recategorise(model, video.id, now.category)
+
+    def _render_video(self, job: Job, patiently: Patience) -> None:
+        video = self._begin(job)
+        if video is None:
+            return
+        started = time.monotonic()
+        try:
+            playback, location = self._renderer.render(video, patiently)
+        except UnusableMedia as error:
+            log.warning("%s (%s) cannot be made to play: %s", video.title, video.id, error)
+            playback, location = Playback.FAILED, None
+        with self._database.transaction() as uow:
+            kept = uow.catalogue.set_playback(video.id, playback, location)
+            self._queue.complete(uow, job)
+        if not kept:
+            self._renderer.remove(video.id)
+        log.info("%s (%s): playback is %s, after %.1f s", video.title, video.id, playback, time.monotonic() - started)
 
     def _begin_again_with_new_model(self, uow: UnitOfWork, video_id: str, model: ModelVersion) -> None:
         """Another model may have become the active one meanwhile."""
@@ -286,13 +329,16 @@ class Worker:
             models = uow.models.all() if gone else []
         for model in models:
             self._indexer.remove(video_id, model)
+        if gone:
+            self._renderer.remove(video_id)
 
     # ------------------------------------------------------------------------------------- beside the jobs
 
     def _keep(self, over: threading.Event) -> None:
-        """Renews leases, gives up exhausted jobs, flushes the index after bursts, forgets old recommendations."""
+        """Renews leases, gives up exhausted jobs, flushes the index after bursts, forgets old recommendations, asks of
+        videos of older releases whether they play."""
         renewed = buried = flushed = 0.0
-        pruned = -PRUNE_EVERY_S
+        pruned = planned = -PRUNE_EVERY_S
         while not over.wait(min(0.5, self._lease_s / 6)):
             now = time.monotonic()
             try:
@@ -305,6 +351,8 @@ class Worker:
                 if now - pruned >= PRUNE_EVERY_S:
                     pruned = now
                     self._prune()
+                if now - planned >= PRUNE_EVERY_S and not self._plan_missing():
+                    planned = now
                 if self._written.is_set() and (not self._leases or now - flushed >= FLUSH_EVERY_S):
                     flushed = now
                     self._flush()
@@ -342,12 +390,18 @@ class Worker:
                 if job.kind == INDEX_VIDEO:
                     message = f"given up after {job.attempts} attempts: {reason}"
                     uow.catalogue.mark_failed(str(job.video_id), FailureReason.GAVE_UP, message)
+                elif job.kind == RENDER_VIDEO:
+                    uow.catalogue.set_playback(str(job.video_id), Playback.FAILED)
 
     def _prune(self) -> None:
         with self._database.transaction() as uow:
             gone = uow.recommendations.prune(utc_now() - timedelta(days=self._recommendation_days))
         if gone:
             log.info("%d recommendations older than %g days forgotten", gone, self._recommendation_days)
+
+    def _plan_missing(self) -> bool:
+        with self._database.transaction() as uow:
+            return plan_missing(uow, self._queue)
 
     def _flush(self) -> None:
         """Makes what was written fast to search."""

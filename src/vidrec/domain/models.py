@@ -74,6 +74,18 @@ class VideoStatus(StrEnum):
     FAILED = "failed"
 
 
+class Playback(StrEnum):
+    """What is played of a video, once that is known."""
+
+    ORIGINAL = "original"
+    PREPARING = "preparing"
+    """A copy that browsers play is to be made."""
+    RENDITION = "rendition"
+    """That copy."""
+    FAILED = "failed"
+    """No copy can be made."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MediaInfo:
     """What probing a file says of its first video stream."""
@@ -85,6 +97,12 @@ class MediaInfo:
     height: int
     duration_s: float
     """Length in seconds; 0.0 where the container does not say and nothing was decoded yet."""
+    profile: str | None = None
+    """Of the video codec, such as `High`. This and what follows is told by probing and not kept."""
+    pixel_format: str | None = None
+    """ffmpeg's name for it, such as `yuv420p`."""
+    hdr: str | None = None
+    """The transfer function of a high dynamic range, by ffmpeg's name: `smpte2084` (PQ) or `arib-std-b67` (HLG)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,6 +133,10 @@ class Video:
     indexed_at: datetime | None
     indexed_model: str | None
     """Model version that the vectors of this video are of; None until indexed."""
+    playback: Playback | None
+    """None until indexed, and of videos that were indexed before there was such a thing."""
+    rendition: str | None
+    """Where the copy that browsers play is, a MediaStore location."""
     deleted_at: datetime | None
 
 

@@ -171,7 +171,7 @@ function play(item, start) {
   $("playing").textContent = item.title;
   $("reason").replaceChildren(...(item.why.type === "watched" ? ["You watched this"] : reason(item)));
   $("download").href = item.links.download;
-  $("unplayable").hidden = true;
+  unplayable(item.playable === "preparing");
   video.poster = item.links.thumbnail;
   video.src = item.links.stream + (start ? `#t=${start.toFixed(2)}` : "");
   if (!$("player").open) $("player").showModal();
@@ -185,7 +185,14 @@ $("video").addEventListener("timeupdate", ({ target }) => {
   if (passed > 0 && passed < 1.5 && !target.seeking) view.watched += passed;
   view.last = target.currentTime;
 });
-$("video").addEventListener("error", () => { $("unplayable").hidden = !$("video").hasAttribute("src"); });
+$("video").addEventListener("error", () => unplayable($("video").hasAttribute("src")));
+
+function unplayable(shown) {
+  $("unplayable").hidden = !shown;
+  $("unplayable").textContent = view.playing?.playable === "preparing"
+    ? "This video is being prepared for browsers. Try again in a little while, or download it."
+    : "This browser cannot play this file. Download it instead.";
+}
 
 function leave() {
   const { playing, watched } = view;

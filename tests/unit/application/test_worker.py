@@ -17,6 +17,7 @@ import pytest
 from tests.fakes.encoder import DIMENSION, FakeEncoder
 from tests.fakes.frame_source import FakeFrameSource, FakeVideo
 from tests.fakes.index import FakeIndex
+from tests.fakes.renderer import FakeRenderer
 from tests.fakes.store import FakeStore
 from vidrec.adapters.sql import SqlDatabase
 from vidrec.adapters.sql.progress import SqlProgressNotes
@@ -86,6 +87,7 @@ class Rig:
         self.frames: FakeFrameSource = FakeFrameSource()
         self.encoder = FakeEncoder()
         self.store = FakeStore()
+        self.renderer = FakeRenderer()
         self.activate(MODEL)
 
     def activate(self, model: ModelVersion) -> None:
@@ -118,6 +120,7 @@ class Rig:
             self.frames,
             self.encoder,
             self.store,
+            renderer=self.renderer,
             **{"lease_s": 30.0, "poll_s": 0.01, **options},  # type: ignore[arg-type]
         )
 
@@ -189,7 +192,7 @@ def test_a_video_becomes_recommendable(rig: Rig) -> None:
     segments = rig.segments(video_id)
     assert (video.status, video.indexed_model, video.segment_count) == (VideoStatus.INDEXED, MODEL.version, 2)
     assert video.media == MediaInfo(
-        container="fake", video_codec="fake", audio_codec="fake", width=320, height=180, duration_s=40.0
+        container="webm", video_codec="vp9", audio_codec="opus", width=320, height=180, duration_s=40.0
     )
     assert [s.number for s in segments] == [0, 1]
     assert (segments[0].time.start_s, segments[-1].time.end_s) == (0.0, 40.0)

@@ -14,6 +14,7 @@ import pytest
 from tests.fakes.encoder import DIMENSION, FakeEncoder
 from tests.fakes.frame_source import FakeFrameSource
 from tests.fakes.index import FakeIndex
+from tests.fakes.renderer import FakeRenderer
 from tests.fakes.store import FakeStore
 from vidrec.adapters.sql import SqlDatabase, migrate
 from vidrec.adapters.sqlite_queue import SqliteQueue
@@ -53,7 +54,14 @@ def working(data: Path, frames: FakeFrameSource | None = None) -> Iterator[None]
     with opened(data) as database:
         queue = SqliteQueue(database)
         worker = Worker(
-            database, queue, FakeIndex(), frames or FakeFrameSource(), FakeEncoder(), FakeStore(), poll_s=0.02
+            database,
+            queue,
+            FakeIndex(),
+            frames or FakeFrameSource(),
+            FakeEncoder(),
+            FakeStore(),
+            renderer=FakeRenderer(),
+            poll_s=0.02,
         )
         thread = threading.Thread(target=worker.run, args=(stop,))
         thread.start()

@@ -1,5 +1,6 @@
-"""Looks into video files with ffmpeg, in limited child processes."""
+"""Looks into video files and makes copies of them with ffmpeg, in limited child processes."""
 
+from vidrec.adapters.ffmpeg.renderer import FfmpegRenderer
 from vidrec.adapters.ffmpeg.source import FfmpegFrameSource
 
-__all__ = ["FfmpegFrameSource"]
+__all__ = ["FfmpegFrameSource", "FfmpegRenderer"]

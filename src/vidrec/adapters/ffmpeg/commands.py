@@ -15,6 +15,7 @@ import imageio_ffmpeg
 from vidrec.adapters.ffmpeg.packets import Packets, runs
 from vidrec.domain.errors import Unavailable
 from vidrec.domain.models import MediaInfo, TimeRange
+from vidrec.domain.playback import Rendering, rendition_size
 from vidrec.domain.sampling import Plan, slots
 
 FRAME_SIDE = 224
@@ -23,6 +24,19 @@ _MAX_PICTURE_HEIGHT = 640
 _CONTAINERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,ogg,flv,asf,mpegts,mpeg,gif"
 _THREADS = min(4, os.cpu_count() or 1)
 _VIDEO = "V:0"  # the first stream that is not a cover picture
+
+_HEARTBEAT_S = "0.5"
+_H264 = {
+    "c:v": "libx264",
+    "preset:v": "veryfast",
+    "crf:v": 23,
+    "maxrate:v": "4M",
+    "bufsize:v": "8M",
+    "profile:v": "high",
+    "force_key_frames:v": "expr:gte(t,4*n_forced)",
+    "fps_mode:v": "vfr",
+}
+_AAC = {"c:a": "aac", "b:a": "128k", "ac:a": 2}
 
 Reading = Mapping[str, Any]
 """Options of the input: where to begin, and how to complete what the container leaves out."""
@@ -148,6 +162,45 @@ def decode_all(
     return _command(_canvases(canvas.drawn_on(chosen), times_fd, count=count), "error")
 
 
+def render(info: MediaInfo, how: Rendering, *, output_fd: int, max_pixels: int) -> list[str]:
+    """Writes the copy on `output_fd`, which must be a file: an MP4 that is not cut into fragments is finished where it
+    was begun. stdout tells now and then how far it is. One thread for each step, so that it can be no burden."""
+    source = _input({**reading_from(0.0, info), "threads": 1}, max_pixels)
+    streams = [source[_VIDEO], *([source["a:0"]] if info.audio_codec else [])]
+    output = ffmpeg.output(
+        *streams,
+        "fd:",
+        fd=output_fd,
+        format=how.container,
+        threads=1,
+        map_metadata=-1,
+        map_chapters=-1,
+        max_muxing_queue_size=4096,
+        **({"c:v": "copy"} if how.copy_video else {**_H264, "filter:v": _shown_by_browsers(info)}),
+        **({"c:a": "copy"} if how.copy_audio else _AAC),
+    )
+    options = ("-nostdin", "-hide_banner", "-nostats", "-loglevel", "error", "-filter_threads", "1")
+    return [
+        executable(),
+        *output.global_args(*options, "-progress", "pipe:1", "-stats_period", _HEARTBEAT_S).get_args(),
+    ]
+
+
+def _shown_by_browsers(info: MediaInfo) -> str:
+    """The filters of a transcoded copy."""
+    width, height = rendition_size(info)
+    filters = ["yadif=deint=interlaced", f"scale={width}:{height}:out_range=limited"]
+    if info.hdr:
+        filters += [
+            f"zscale=tin={info.hdr}:pin=bt2020:min=bt2020nc:transfer=linear:npl=100",
+            "format=gbrpf32le",
+            "zscale=primaries=bt709",
+            "tonemap=hable:desat=0",
+            "zscale=transfer=bt709:matrix=bt709:range=limited",
+        ]
+    return ",".join([*filters, "setsar=1", "format=yuv420p"])
+
+
 def _first_of_each_slot(chunk: TimeRange, duration_s: float) -> tuple[str, int]:
     """The choice as an expression, and how many frames that are at most."""
     edges = slots(chunk, duration_s)
@@ -163,9 +216,8 @@ def _input(reading: Reading, max_pixels: int, **options: Any) -> Any:
         protocol_whitelist="fd,pipe",
         format_whitelist=_CONTAINERS,
         max_pixels=max_pixels,
-        threads=_THREADS,
         noaccurate_seek=None,
-        **reading,
+        **{"threads": _THREADS, **reading},
         **options,
     )
 

@@ -9,6 +9,9 @@ from vidrec.domain.errors import FailureReason, UnusableMedia
 
 _INPUT = re.compile(r"^Input #0, (\S+), from ", re.M)
 _STREAM = re.compile(r"^  Stream #0:\d+\S*: (Video|Audio): (\w+)(.*)$", re.M)
+_CODEC_DETAIL = re.compile(r" \(([^()/]+)\)")
+_PIXEL_FORMAT = re.compile(r"^(?: \([^()]*\))*, (\w+)")
+_HDR = re.compile(r"\b(smpte2084|arib-std-b67)\b")
 _SIZE = re.compile(r", (\d{1,6})x(\d{1,6})(?=[ ,]|$)")
 _PIXEL_ASPECT = re.compile(r"\[SAR (\d+):(\d+) DAR")
 _ROTATION = re.compile(r"^\s+display ?matrix: rotation of (-?\d+(?:\.\d+)?) degrees", re.M | re.I)
@@ -32,6 +35,9 @@ class Description:
     """As shown: with the pixels' aspect and the rotation applied."""
     duration_s: float
     """As the container has it; 0.0 where it does not say."""
+    profile: str | None
+    pixel_format: str | None
+    hdr: str | None
 
 
 def describe(messages: str, *, max_pixels: int) -> Description:
@@ -55,7 +61,16 @@ def describe(messages: str, *, max_pixels: int) -> Description:
         width=width,
         height=height,
         duration_s=_duration_s(text),
+        profile=_profile(video[2]),
+        hdr=hdr[1] if (hdr := _HDR.search(video[2])) else None,
+        pixel_format=pixels[1] if (pixels := _PIXEL_FORMAT.match(video[2])) else None,
     )
+
+
+def _profile(stream: str) -> str | None:
+    """The last of `h264 (decoder, where it is called otherwise) (profile) (tag / number), ...`."""
+    named = _CODEC_DETAIL.findall(stream.partition(",")[0])
+    return named[-1] if named else None
 
 
 def _size(stream: str, messages: str, max_pixels: int) -> tuple[int, int]:

@@ -50,25 +50,33 @@ class FfmpegFrameSource:
         self._max_pixels = max_pixels
 
     def probe(self, path: Path) -> MediaInfo:
-        with _opened(path) as file:
-            packets, messages = self._list(file, commands.reading_end(_TAIL_S))
-            description = describe(messages, max_pixels=self._max_pixels)
-            if not len(packets):
-                packets, messages = self._list(file, {})
+        with opened(path) as file:
+            return self.probe_file(file)
+
+    def probe_file(self, file: IO[bytes]) -> MediaInfo:
+        """What the container says of an open file."""
+        packets, messages = self._list(file, commands.reading_end(_TAIL_S))
+        description = describe(messages, max_pixels=self._max_pixels)
+        if not len(packets):
+            packets, messages = self._list(file, {})
         if not len(packets):
             raise _nothing_decodes()
         return MediaInfo(
-            container=description.container,
+            # ffmpeg has one name for both, browsers have not.
+            container="matroska" if _calls_itself_matroska(file) else description.container,
             video_codec=description.video_codec,
             audio_codec=description.audio_codec,
             width=description.width,
             height=description.height,
             duration_s=packets.end_s or description.duration_s or _STILL_S,
+            profile=description.profile,
+            pixel_format=description.pixel_format,
+            hdr=description.hdr,
         )
 
     def sample(self, path: Path, info: MediaInfo, within: TimeRange, *, batch: int) -> Iterator[SampledFrames]:
         empty = True
-        with _opened(path) as file:
+        with opened(path) as file:
             for chunk in chunks_within(within):
                 for frames in self._sample_chunk(file, info, chunk, batch):
                     empty = False
@@ -131,12 +139,12 @@ class FfmpegFrameSource:
     def _run(
         self, file: IO[bytes], command: list[str], *, extra: tuple[int, int] | None = None
     ) -> Iterator[ConfinedProcess]:
-        _check_decoder()
+        check_decoder()
         file.seek(0)
         try:
             with ConfinedProcess(command, stdin=file, limits=self._limits, extra=extra) as process:
                 yield process
-                _refuse_lack_of_memory(process)
+                refuse_lack_of_memory(process)
         except LimitExceeded as error:
             raise UnusableMedia(
                 FailureReason.DECODE_LIMIT, "Decoding this file takes more time or memory than is allowed."
@@ -144,7 +152,7 @@ class FfmpegFrameSource:
 
 
 @functools.cache
-def _check_decoder() -> None:
+def check_decoder() -> None:
     """Makes sure, once, that ffmpeg runs in its sandbox and is new enough: that it does not is no file's fault."""
     limits = Limits(wall_s=60, cpu_s=60, memory_bytes=1 << 30)
     command = [commands.executable(), "-version"]
@@ -160,13 +168,14 @@ def _check_decoder() -> None:
         raise Unavailable(f"ffmpeg {version[1]} is too old: {_OLDEST_FFMPEG} or newer is needed")
 
 
-def _refuse_lack_of_memory(process: ConfinedProcess) -> None:
+def refuse_lack_of_memory(process: ConfinedProcess) -> None:
+    """LimitExceeded where that is what ended it."""
     if process.failed and _OUT_OF_MEMORY in process.messages:
         raise LimitExceeded
 
 
 @contextlib.contextmanager
-def _opened(path: Path) -> Iterator[IO[bytes]]:
+def opened(path: Path) -> Iterator[IO[bytes]]:
     """The file, open for reading; UnusableMedia where it is not a readable file with something in it."""
     try:
         file = open(path, "rb", buffering=0, opener=_without_waiting)  # noqa: SIM115 (closed below)
@@ -181,6 +190,11 @@ def _opened(path: Path) -> Iterator[IO[bytes]]:
         if not status.st_size:
             raise UnusableMedia(FailureReason.EMPTY, "The file is empty.")
         yield file
+
+
+def _calls_itself_matroska(file: IO[bytes]) -> bool:
+    """The DocType of an EBML header, element 0x4282."""
+    return b"\x42\x82\x88matroska" in os.pread(file.fileno(), 64, 0)
 
 
 def _without_waiting(path: str, flags: int) -> int:

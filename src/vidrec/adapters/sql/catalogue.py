@@ -14,10 +14,11 @@ from vidrec.adapters.sql.batches import in_batches
 from vidrec.adapters.sql.schema import video_stats, videos
 from vidrec.application.ports import VideoChanges
 from vidrec.domain.errors import Conflict, FailureReason, NotFound
-from vidrec.domain.models import MediaInfo, NewVideo, Video, VideoStatus, new_id, utc_now
+from vidrec.domain.models import MediaInfo, NewVideo, Playback, Video, VideoStatus, new_id, utc_now
 
 _COLUMNS = [c for c in videos.c if c.name != "title_folded"]
 _LIVE = videos.c.deleted_at.is_(None)
+_NOT_KEPT = frozenset({"profile", "pixel_format", "hdr"})
 _SHOWN = _LIVE & videos.c.available & (videos.c.status == VideoStatus.INDEXED)
 
 
@@ -132,7 +133,7 @@ class SqlCatalogue:
         changed = self._set(
             [video_id],
             status=VideoStatus.INDEXED,
-            media=asdict(media),
+            media=_kept(media),
             segment_count=segment_count,
             indexed_model=model_version,
             indexed_at=utc_now(),
@@ -140,6 +141,14 @@ class SqlCatalogue:
             failure_message=None,
         )
         return changed > 0
+
+    def set_playback(self, video_id: str, playback: Playback, rendition: str | None = None) -> bool:
+        return self._set([video_id], playback=playback, rendition=rendition) > 0
+
+    def without_playback(self, limit: int) -> Sequence[str]:
+        indexed = videos.c.status == VideoStatus.INDEXED
+        statement = select(videos.c.id).where(_LIVE, indexed, videos.c.playback.is_(None)).order_by(videos.c.id)
+        return list(self._connection.execute(statement.limit(limit)).scalars())
 
     def mark_failed(self, video_id: str, reason: FailureReason, message: str) -> None:
         self._set([video_id], status=VideoStatus.FAILED, failure_reason=reason, failure_message=message)
@@ -163,7 +172,7 @@ class SqlCatalogue:
 
     def scrub(self, video_id: str) -> None:
         empty = {"title": "", "title_folded": "", "filename": "", "location": "", "tags": [], "content_sha256": ""}
-        gone = dict.fromkeys(["category", "url", "media", "failure_message", "source_mtime_ns"])
+        gone = dict.fromkeys(["category", "url", "media", "failure_message", "source_mtime_ns", "rendition"])
         self._connection.execute(update(videos).where(videos.c.id == video_id, ~_LIVE).values(**empty, **gone))
 
     def popular(self, limit: int, *, category: str | None = None) -> Sequence[Video]:
@@ -211,10 +220,16 @@ def _taken(external_id: str | None) -> Conflict:
     return Conflict(f"external_id {external_id!r} belongs to another video")
 
 
+def _kept(media: MediaInfo) -> dict[str, Any]:
+    """What an older release can read too."""
+    return {name: value for name, value in asdict(media).items() if name not in _NOT_KEPT}
+
+
 def _video(row: Row[Any]) -> Video:
     values = dict(row._mapping)
     values["tags"] = tuple(values["tags"])
     values["status"] = VideoStatus(values["status"])
     values["failure_reason"] = FailureReason(values["failure_reason"]) if values["failure_reason"] else None
     values["media"] = MediaInfo(**values["media"]) if values["media"] else None
+    values["playback"] = Playback(values["playback"]) if values["playback"] else None
     return Video(**values)

@@ -25,7 +25,7 @@ from sqlalchemy import (
     text,
 )
 
-SCHEMA_REVISION = "0002"
+SCHEMA_REVISION = "0003"
 """The Alembic revision that this code needs; a test compares it with the newest migration."""
 
 metadata = MetaData(
@@ -80,6 +80,8 @@ videos = Table(
     Column("created_at", UtcDateTime, nullable=False),
     Column("indexed_at", UtcDateTime),
     Column("indexed_model", String(64)),
+    Column("playback", String(16)),
+    Column("rendition", Text),
     Column("deleted_at", UtcDateTime),
     Index(
         "uq_videos_external_id_live",

@@ -4,11 +4,11 @@ fakes and real adapters pass the same suite in `tests/contract`. Adapters raise 
 sql      Database, UnitOfWork, and by it Catalogue, Interactions, Profiles, Recommendations, ModelVersions, Receipts
 queue    JobQueue
 vectors  VectorIndex
-media    MediaStore, FrameSource, Encoder
+media    MediaStore, FrameSource, Renderer, Encoder
 uploads  UploadStore, UploadReceiver, and by the UnitOfWork UploadRecords, ProgressNotes
 """
 
-from vidrec.application.ports.media import Encoder, FrameSource, MediaStore
+from vidrec.application.ports.media import Encoder, FrameSource, MediaStore, Renderer
 from vidrec.application.ports.queue import JobQueue
 from vidrec.application.ports.sql import (
     Catalogue,
@@ -54,6 +54,7 @@ __all__ = [
     "Receipt",
     "Receipts",
     "Recommendations",
+    "Renderer",
     "SignedRequest",
     "UnitOfWork",
     "UploadReceiver",

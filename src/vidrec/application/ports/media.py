@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import IO, Any, Protocol
 
 from vidrec.domain.models import Embeddings, Frames, MediaInfo, SampledFrames, TimeRange
+from vidrec.domain.playback import Rendering
 
 
 class FrameSource(Protocol):
@@ -25,12 +26,28 @@ class FrameSource(Protocol):
         ...
 
 
+class Renderer(Protocol):
+    """Makes copies that browsers play, in a limited child process that gives way to others."""
+
+    def render(
+        self, path: Path, info: MediaInfo, how: Rendering, *, check: Callable[[], None]
+    ) -> AbstractContextManager[IO[bytes]]:
+        """The finished copy, to be read for the time of the block; nothing is left of it after. `check` is called all
+        along, and what it raises ends the work. UnusableMedia where no copy that plays can be made in this way,
+        StoreUnavailable where there is no room."""
+        ...
+
+
 class MediaStore(Protocol):
     """Bytes by location. A location is `file:///absolute/path` (the user's own file, read in place, never changed or
     deleted) or `media:///key` (kept by this store)."""
 
     def put(self, key: str, data: bytes) -> str:
         """Stores under a key (`[A-Za-z0-9._-]` and `/`), atomically, replacing; answers the location."""
+        ...
+
+    def put_file(self, key: str, file: IO[bytes]) -> str:
+        """As `put`, from the beginning of an open file to its end, of which little is in memory at a time."""
         ...
 
     def read(self, location: str) -> bytes:

@@ -22,6 +22,10 @@ class JobQueue(Protocol):
         due. A job never has two live tokens."""
         ...
 
+    def due(self, kinds: Sequence[str]) -> bool:
+        """Whether `lease` would find a job of these kinds now."""
+        ...
+
     def renew(self, job: Job, *, lease_s: float) -> None:
         """Extends the lease; LeaseLost."""
         ...

@@ -15,6 +15,7 @@ from vidrec.domain.models import (
     MediaInfo,
     ModelVersion,
     NewVideo,
+    Playback,
     RecommendationRecord,
     UserProfile,
     Video,
@@ -91,7 +92,16 @@ class Catalogue(Protocol):
         ...
 
     def mark_indexed(self, video_id: str, *, model_version: str, media: MediaInfo, segment_count: int) -> bool:
-        """Status `indexed`, any failure cleared. False (and nothing written) where the video is deleted or unknown."""
+        """Status `indexed`, any failure cleared. False (and nothing written) where the video is deleted or unknown. Of
+        `media` what only probing tells is not kept."""
+        ...
+
+    def set_playback(self, video_id: str, playback: Playback, rendition: str | None = None) -> bool:
+        """What is played of the video, and where the copy is. False (and nothing written) where it is deleted."""
+        ...
+
+    def without_playback(self, limit: int) -> Sequence[str]:
+        """Ids of indexed videos of which that is not known, oldest first."""
         ...
 
     def mark_failed(self, video_id: str, reason: FailureReason, message: str) -> None:
