@@ -299,13 +299,13 @@ def test_progress_is_noted_now_and_then_and_gone_in_the_end(rig: Rig, monkeypatc
 
     monkeypatch.setattr(progress, "REPORT_EVERY_S", 0.0)
     rig.encoder = Watched()
-    rig.frames = FakeFrameSource({"clip.webm": FakeVideo(scenes=(RED, BLUE), duration_s=300.0)})
+    rig.frames = FakeFrameSource({"clip.webm": FakeVideo(scenes=(RED, BLUE), duration_s=3000.0)})
     video_id = rig.add()
     rig.work()
     told = [note for note in noted if note.stage is Stage.DECODING]
-    assert told
-    assert {note.total for note in told} == {300}
-    assert [note.done for note in told] == sorted(note.done or 0 for note in told)
+    assert {note.total for note in told} == {3000}
+    assert len({note.done for note in told}) > 1
+    assert all(0 <= (note.done or 0) <= 3000 for note in told)
     assert {note.stage for note in noted} <= {Stage.DECODING, Stage.EMBEDDING}
     with rig.database.snapshot() as uow:
         assert uow.progress.get([video_id]) == {}
