@@ -4,15 +4,20 @@ comes back looks like what was watched."""
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
+from tests.servers import wait_until
 from tests.systems import RunningSystem, get, running_system
+from vidrec.adapters.ffmpeg import FfmpegFrameSource
+from vidrec.domain.playback import rendering
 
 TOP = 5
 
@@ -110,3 +115,27 @@ def test_every_broken_file_ends_indexed_or_failed_with_a_reason(system: RunningS
     for item in get(f"{system.url}/videos", status="failed", limit=200).json()["items"]:
         assert item["failure"]["reason"] == failed[item["filename"]]
         assert item["failure"]["message"].endswith(".")
+
+
+def test_every_real_clip_plays(system: RunningSystem, labels: dict[str, dict[str, str]], tmp_path: Path) -> None:
+    """Also the AVI, MKV, MOV and OGV among them; and what is downloaded is what was taken in."""
+
+    def items() -> list[dict[str, Any]]:
+        return list(get(f"{system.url}/videos", limit=200, category="videos").json()["items"])
+
+    wait_until(lambda: all(item["playable"] != "preparing" for item in items()), timeout_s=180, every_s=1.0)
+    source = FfmpegFrameSource(max_decode_s=60, max_memory_bytes=1 << 30, max_pixels=1 << 24)
+    copied = set()
+    for item in items():
+        assert item["playable"] == "yes", item["filename"]
+        kept = get(f"{system.url}{item['links']['download']}").content
+        assert hashlib.sha256(kept).hexdigest() == labels[item["filename"]]["sha256"]
+        played = get(f"{system.url}{item['links']['stream']}").content
+        if played != kept:
+            copied.add(Path(item["filename"]).suffix.lower())
+            copy = tmp_path / "played"
+            copy.write_bytes(played)
+            media = source.probe(copy)
+            assert rendering(media) is None, item["filename"]
+            assert media.duration_s == pytest.approx(item["duration_s"], abs=0.5)
+    assert copied >= {".avi", ".mkv", ".mov", ".ogv"}

@@ -16,15 +16,17 @@ from vidrec.domain.playback import Rendering
 
 
 class FakeRenderer:
-    """Implements Renderer: the copy of `clip.mkv` begins with `mp4 of clip.mkv`. It works until `gate` is set;
-    `refused` holds the ways in which no copy can be made, `error` is raised by every one, `made` are those that were
-    begun."""
+    """Implements Renderer: the copy of `clip.mkv` is `mp4 of clip.mkv`. It works until `gate` is set; `entered` says
+    that one was begun, `made` in which ways. No copy can be made in the ways of `refused`, nor with sound where
+    `refuses_sound`, for that `reason`; `error` is raised by every one."""
 
     def __init__(self) -> None:
         self.gate = threading.Event()
         self.gate.set()
         self.entered = threading.Event()
         self.refused: set[Rendering] = set()
+        self.reason = FailureReason.NO_DECODABLE_FRAME
+        self.refuses_sound = False
         self.error: Exception | None = None
         self.made: list[Rendering] = []
 
@@ -37,6 +39,6 @@ class FakeRenderer:
             time.sleep(0.01)
         if self.error is not None:
             raise self.error
-        if how in self.refused:
-            raise UnusableMedia(FailureReason.NO_DECODABLE_FRAME, "refused by the test")
+        if how in self.refused or (self.refuses_sound and info.audio_codec is not None):
+            raise UnusableMedia(self.reason, "refused by the test")
         yield io.BytesIO(f"{how.container} of {path.name}".encode())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -71,13 +72,21 @@ class VideoRenderer:
         self._store.delete(prefix(video_id))
 
     def _render(self, video: Video, path: Path, media: MediaInfo, how: Rendering, patiently: Patience) -> str:
-        try:
-            return self._make(video, path, media, how, patiently)
-        except UnusableMedia as error:
-            if not how.copy_video:
-                raise
-            log.info("%s (%s) is transcoded after all: %s", video.title, video.id, error)
-            return self._make(video, path, media, TRANSCODING, patiently)
+        """The cheapest copy that can be made: without sound only where no other can."""
+        ways = [(how, media)]
+        if how.copy_video:
+            ways.append((TRANSCODING, media))
+        if media.audio_codec is not None:
+            ways.append((TRANSCODING, replace(media, audio_codec=None)))
+        for way, shown in ways[:-1]:
+            try:
+                return self._make(video, path, shown, way, patiently)
+            except UnusableMedia as error:
+                log.info("%s (%s) is copied in another way: %s", video.title, video.id, error)
+                if error.reason is FailureReason.DECODE_LIMIT and not way.copy_video:
+                    raise
+        way, shown = ways[-1]
+        return self._make(video, path, shown, way, patiently)
 
     def _make(self, video: Video, path: Path, media: MediaInfo, how: Rendering, patiently: Patience) -> str:
         key = f"{prefix(video.id)}play.{how.container}"

@@ -83,6 +83,22 @@ def test_what_cannot_be_copied_after_all_is_transcoded(rig: Rig) -> None:
     assert rig.video(video_id).playback is Playback.RENDITION
 
 
+def test_sound_that_cannot_be_decoded_is_left_out(rig: Rig) -> None:
+    rig.renderer.refuses_sound = True
+    video_id = rig.add("film.mkv")
+    rig.work()
+    assert len(rig.renderer.made) == 3
+    assert rig.video(video_id).playback is Playback.RENDITION
+
+
+def test_what_takes_too_long_is_not_tried_in_yet_another_way(rig: Rig) -> None:
+    rig.renderer.refuses_sound, rig.renderer.reason = True, FailureReason.DECODE_LIMIT
+    video_id = rig.add("film.mkv")
+    rig.work()
+    assert len(rig.renderer.made) == 2
+    assert rig.video(video_id).playback is Playback.FAILED
+
+
 def test_without_a_copy_the_video_stays_indexed_and_says_no(rig: Rig) -> None:
     rig.renderer.refused = {TRANSCODING}
     video_id = rig.add("phone.mov")
