@@ -23,7 +23,7 @@ from vidrec.adapters.sql.schema import SCHEMA_REVISION, metadata
 from vidrec.adapters.sqlite_queue import SqliteQueue
 from vidrec.application.jobs import index_job
 from vidrec.domain.errors import InvalidInput, NotFound, StoreUnavailable
-from vidrec.domain.models import VideoStatus, utc_now
+from vidrec.domain.models import VideoStatus, new_id, utc_now
 from vidrec.domain.uploads import Stage, VideoProgress
 
 
@@ -125,8 +125,17 @@ def test_the_newest_migration_is_the_revision_that_the_code_names() -> None:
     assert ScriptDirectory.from_config(config).get_current_head() == SCHEMA_REVISION
 
 
+FIRST_VIDEO = """
+INSERT INTO videos (id, external_id, title, title_folded, category, tags, location, filename, size_bytes,
+                    content_sha256, status, segment_count, available, created_at)
+VALUES (:id, 'old', '떡볶이', '떡볶이', NULL, '["a", "b"]', 'file:///old.mp4', 'old.mp4', 7, :digest, 'queued', 0, 1,
+        '2026-01-01 00:00:00.000000')
+"""
+"""As release 0001 wrote it."""
+
+
 def test_a_library_of_the_first_schema_is_taken_along(tmp_path: Path) -> None:
-    """Rows of 0001 are as they were, can be worked with, and the release before still finds what it needs."""
+    """Rows of 0001 are as they were and can be worked with; the release before still finds and writes what it knows."""
     url = f"sqlite:///{tmp_path / 'vidrec.db'}"
     engine = open_engine(url)
     config = Config()
@@ -134,25 +143,32 @@ def test_a_library_of_the_first_schema_is_taken_along(tmp_path: Path) -> None:
     with engine.connect().execution_options(vidrec_write=True) as connection, connection.begin():
         config.attributes["connection"] = connection
         command.upgrade(config, "0001")
+        old, later = new_id(), new_id()
+        connection.execute(text(FIRST_VIDEO), {"id": old, "digest": "0" * 64})
+        connection.execute(text("UPDATE videos SET external_id = 'first'"))
     with closing(SqlDatabase(url)) as database:
         with pytest.raises(StoreUnavailable, match="vidrec migrate"):
             database.ping()
-        old = add(database, title="떡볶이", external_id="old", tags=("a", "b"))
-        with database.transaction() as uow:
-            SqliteQueue(database).enqueue(uow, [index_job(old.id)])
         columns = {name: _columns(database, name) for name in ("videos", "jobs", "interactions", "receipts")}
         migrate(url)
         migrate(url)
         database.ping()
-        assert {name: _columns(database, name) for name in columns} == columns
+        for name, before in columns.items():
+            assert set(before) <= set(_columns(database, name)), name
         with database.transaction() as uow:
-            assert uow.catalogue.get([old.id]) == {old.id: old}
+            uow.connection.execute(text(FIRST_VIDEO), {"id": later, "digest": "1" * 64})
+            videos = uow.catalogue.get([old, later])
+            assert [videos[i].external_id for i in (old, later)] == ["first", "old"]
+            assert {(v.title, v.tags, v.status) for v in videos.values()} == {
+                ("떡볶이", ("a", "b"), VideoStatus.QUEUED)
+            }
             assert uow.uploads.waiting(10) == []
-            uow.progress.put(old.id, VideoProgress(Stage.DECODING, 1, 2))
-            uow.uploads.mark_recommendable(old.id, utc_now())
+            uow.progress.put(old, VideoProgress(Stage.DECODING, 1, 2))
+            uow.uploads.mark_recommendable(old, utc_now())
             assert uow.uploads.seconds_to_recommendable()[1] == 0
-            assert uow.progress.get([old.id]) == {old.id: VideoProgress(Stage.DECODING, 1, 2)}
-        assert [job.video_id for job in SqliteQueue(database).list()] == [old.id]
+            assert uow.progress.get([old]) == {old: VideoProgress(Stage.DECODING, 1, 2)}
+            SqliteQueue(database).enqueue(uow, [index_job(old)])
+        assert [job.video_id for job in SqliteQueue(database).list()] == [old]
     with engine.connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), metadata) == []
     engine.dispose()
