@@ -400,7 +400,7 @@ def test_memory_stays_flat(system: System, declared: bool) -> None:
     over.set()
     thread.join()
     assert response.status_code == 200, response.text
-    assert peak[0] - before < 24 << 20, f"grew by {(peak[0] - before) >> 20} MiB"
+    assert peak[0] - before < 48 << 20, f"grew by {(peak[0] - before) >> 20} MiB"
     assert system.get(f"/videos/{made['video_id']}")["size_bytes"] == count << 20
 
 
