@@ -13,14 +13,16 @@ import sys
 import time
 from pathlib import Path
 
+import httpx
 import psutil
 import pytest
 
-from tests.clips import draw
+from tests.clips import VP9, draw
 from tests.documentation import ROOT, commands
 from tests.systems import RunningSystem, get
 
 PAGES = ("README.md", "docs/api.md", "loadtest/README.md")
+SIGNED = "$PresignedURL"
 ADDRESS = "http://127.0.0.1:3000"
 RUN_BY = {
     "make run": "test_make_run",
@@ -45,14 +47,24 @@ def test_no_command_is_left_out() -> None:
 def test_curl(demo: RunningSystem, tmp_path: Path, page: str, command: str) -> None:
     picture = get(f"{demo.url}/videos/external:demo-3/thumbnail").content
     (tmp_path / "picture.jpg").write_bytes(picture)
+    signed = {}
+    if SIGNED in command:
+        draw(tmp_path / "Tteokbokki.webm", *VP9, seconds=2.0)
+        signed = get(f"{demo.url}/presigned_for_upload/upload/videos", filename="Tteokbokki.webm").json()
+        command = command.replace(SIGNED, signed["PresignedURL"])
     words = shlex.split(command.replace(ADDRESS, demo.url))
     done = subprocess.run([*words, "-sS", "--fail-with-body"], cwd=tmp_path, capture_output=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    saved = [path for path in tmp_path.iterdir() if path.name != "picture.jpg"]
+    saved = [path for path in tmp_path.iterdir() if path.name not in ("picture.jpg", "Tteokbokki.webm")]
     if saved:
         assert saved[0].stat().st_size > 1000
     else:
-        assert isinstance(json.loads(done.stdout), dict)
+        answer = json.loads(done.stdout)
+        assert isinstance(answer, dict)
+        if "status_url" in answer:  # nobody is to find what this test announced
+            assert httpx.delete(answer["status_url"]).status_code == 202
+    if signed:
+        assert answer["video_id"] == signed["video_id"]
 
 
 @pytest.mark.parametrize("command", LOCUST)

@@ -132,7 +132,7 @@ class Uploads:
                 limit=self._policy.max_bytes,
             )
         except AlreadyThere:
-            self._take_over(bucket, key)  # the first request may have been cut short after the last byte
+            self.told(bucket, key)  # the first request may have been cut short after the last byte
             raise
         try:
             return Receiving(self, self._expected(bucket, key), incoming)
@@ -146,13 +146,6 @@ class Uploads:
             if upload is None or upload.video_id not in uow.catalogue.get([upload.video_id]):
                 raise _gone()
             return upload
-
-    def _take_over(self, bucket: str, key: str) -> None:
-        with self._database.snapshot() as uow:
-            upload = uow.uploads.find(bucket, key)
-        found = self._store.stat(bucket, key)
-        if upload is not None and upload.arrived_at is None and found is not None:
-            self.arrived(upload, found)
 
     # ---------------------------------------------------------------------------------------- in parts
 
@@ -230,7 +223,7 @@ class Uploads:
         with self._database.transaction() as uow:
             kept = uow.catalogue.receive(upload.video_id, size_bytes=found.size, content_sha256=digest)
             if kept:
-                uow.uploads.mark_arrived(upload.id, utc_now())
+                uow.uploads.mark_arrived(upload.id, utc_now(), etag=found.etag)
                 if refused:
                     uow.catalogue.mark_failed(upload.video_id, *refused)
                 else:
@@ -243,6 +236,17 @@ class Uploads:
             self._store.delete(upload.bucket, upload.key)
         if not kept:
             raise _gone()
+
+    def told(self, bucket: str, key: str) -> None:
+        """Somebody says that an object has arrived: a notification of the store, any number of times and in any order.
+        It is taken in where it is there and awaited; else nothing happens."""
+        with self._database.snapshot() as uow:
+            upload = uow.uploads.find(bucket, key)
+        if upload is None or upload.arrived_at is not None:
+            return
+        found = self._store.stat(bucket, key)
+        if found is not None:
+            self._told_late(upload, found)
 
     def sweep(self) -> Swept:
         """Takes over what arrived and was not told, withdraws what was announced and did not come in time, removes what

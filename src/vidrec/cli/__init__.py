@@ -22,6 +22,7 @@ class _Entry(NamedTuple):
 COMMANDS = {
     "run": _Entry("run", "Start the whole system on this machine and print its address."),
     "ingest": _Entry("ingest", "Take in video files and folders, and follow until they are indexed."),
+    "upload": _Entry("upload", "Send video files and folders to a running system."),
     "uploads": _Entry("uploads", "Look after uploads."),
     "import": _Entry("import_", "Import what users did (CSV or Parquet)."),
     "index": _Entry("index", "Move the vectors to another Milvus."),

@@ -70,6 +70,8 @@ class Upload:
     created_at: datetime
     expires_at: datetime
     arrived_at: datetime | None
+    etag: str | None = None
+    """The store's, of the object that was taken in: another one under the same key is not ours."""
 
     @property
     def parts(self) -> int:

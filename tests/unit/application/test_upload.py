@@ -139,6 +139,24 @@ def test_what_a_store_could_not_refuse_is_failed_unprocessed(rig: Rig, size: int
     assert (rig.jobs(), rig.store.objects) == ([], {})
 
 
+def test_the_notification_of_a_store_may_come_at_any_time(rig: Rig) -> None:
+    upload, _ = rig.sign()
+    for _ in range(2):
+        rig.uploads.told(upload.bucket, upload.key)  # before the object can be seen
+        rig.uploads.told(upload.bucket, "originals/unknown")
+    assert rig.status(upload) is VideoStatus.UPLOADING
+    rig.store.objects[upload.key] = DATA
+    for _ in range(2):
+        rig.uploads.told(upload.bucket, upload.key)
+    assert (rig.status(upload), rig.jobs()) == (VideoStatus.QUEUED, [upload.video_id])
+    recorded, found = rig.recorded(upload), rig.store.stat(upload.bucket, upload.key)
+    assert recorded is not None
+    assert found is not None
+    assert recorded.etag == found.etag
+    Eraser(rig.database, rig.queue).erase_video(upload.video_id)
+    rig.uploads.told(upload.bucket, upload.key)
+
+
 def test_deleting_a_video_removes_its_original(rig: Rig) -> None:
     upload, signed = rig.sign()
     other, other_signed = rig.sign()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -70,3 +71,34 @@ def test_migrate_makes_the_database_and_is_safe_to_run_twice(tmp_path: Path) -> 
     assert run("migrate", "--data", str(data)) == 0
     assert run("migrate", "--data", str(data)) == 0
     assert (data / "vidrec.db").is_file()
+
+
+def test_uploads_are_swept_on_demand(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    left = tmp_path / "media" / "~uploads" / "left"
+    left.parent.mkdir(parents=True)
+    left.write_bytes(b"x")
+    os.utime(left, (0, 0))
+    assert run("uploads", "sweep", "--data", str(tmp_path), "--json") == 0
+    assert json.loads(capsys.readouterr().out) == {"arrived": 0, "withdrawn": 0, "leftovers": 1}
+    assert not left.exists()
+    assert run("uploads", "sweep", "--data", str(tmp_path)) == 0
+    assert capsys.readouterr().err == "0 had arrived, 0 withdrawn, 0 leftovers removed\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("BUCKETS", "[]"),
+        ("BUCKETS", '["A"]'),
+        ("BUCKETS", '["../x"]'),
+        ("UPLOAD_SUFFIXES", '[".mp4"]'),
+        ("UPLOAD_URL_S", "901"),
+        ("MAX_UPLOAD_BYTES", "0"),
+    ],
+)
+def test_settings_of_uploads_are_checked(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(f"VIDREC_{name}", value)
+    assert run("settings") == 2
+    assert capsys.readouterr().err.startswith(f"error: VIDREC_{name}")

@@ -230,6 +230,7 @@ uploads = Table(
     Column("created_at", UtcDateTime, nullable=False),
     Column("expires_at", UtcDateTime, nullable=False),
     Column("arrived_at", UtcDateTime),
+    Column("etag", Text),
     Column("recommendable_at", UtcDateTime),
     UniqueConstraint("bucket", "key"),
     Index(

@@ -40,9 +40,11 @@ class SqlUploadRecords:
             statement = statement.where(uploads.c.id > after)
         return [_upload(row) for row in self._connection.execute(statement)]
 
-    def mark_arrived(self, upload_id: str, at: datetime) -> bool:
+    def mark_arrived(self, upload_id: str, at: datetime, *, etag: str) -> bool:
         statement = (
-            update(uploads).where(uploads.c.id == upload_id, uploads.c.arrived_at.is_(None)).values(arrived_at=at)
+            update(uploads)
+            .where(uploads.c.id == upload_id, uploads.c.arrived_at.is_(None))
+            .values(arrived_at=at, etag=etag)
         )
         return self._connection.execute(statement).rowcount > 0
 

@@ -157,7 +157,7 @@ class UploadRecords(Protocol):
         """Those that have not arrived, oldest first. `after`: id of the last one before."""
         ...
 
-    def mark_arrived(self, upload_id: str, at: datetime) -> bool:
+    def mark_arrived(self, upload_id: str, at: datetime, *, etag: str) -> bool:
         """False (and nothing written) where it has arrived before or is unknown."""
         ...
 

@@ -35,6 +35,7 @@ def upgrade() -> None:
     sa.Column('created_at', UtcDateTime(), nullable=False),
     sa.Column('expires_at', UtcDateTime(), nullable=False),
     sa.Column('arrived_at', UtcDateTime(), nullable=True),
+    sa.Column('etag', sa.Text(), nullable=True),
     sa.Column('recommendable_at', UtcDateTime(), nullable=True),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_uploads')),
     sa.UniqueConstraint('bucket', 'key', name=op.f('uq_uploads_bucket_key')),
