@@ -113,6 +113,7 @@ def test_with_the_keyboard_alone(open_page: OpenPage) -> None:
             break
     page.keyboard.press("Enter")
     expect(page.locator('#player [data-do="like"]')).to_have_attribute("aria-pressed", "true")
+    expect(page.locator("#toast-player")).to_contain_text("Liked")
     page.keyboard.press("Escape")
     expect(page.locator("#player")).not_to_be_visible()
     assert focused("node.className") == "play"  # back where it was

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import time
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -280,7 +281,7 @@ def test_hovering_shows_frames_along_the_video(open_page: OpenPage) -> None:
     expect(frame).to_be_hidden()
 
 
-def test_the_list_is_saved_as_m3u_and_csv(open_page: OpenPage, demo: RunningSystem, tmp_path: Path) -> None:
+def test_the_list_is_saved_as_m3u_csv_and_zip(open_page: OpenPage, demo: RunningSystem, tmp_path: Path) -> None:
     page = open_page("/?user=jun")
     loaded(page)
     shown = page.locator("#list .title").all_inner_texts()
@@ -295,6 +296,10 @@ def test_the_list_is_saved_as_m3u_and_csv(open_page: OpenPage, demo: RunningSyst
         rows = list(csv.DictReader(file))
     assert [row["title"] for row in rows] == shown
     assert rows[0]["why"] == "similar"
+    archive = saved(page, lambda: page.locator("#save-zip").click(), tmp_path)
+    with zipfile.ZipFile(archive) as found:
+        assert found.testzip() is None
+        assert len(found.namelist()) == len(shown)
 
 
 def test_a_video_is_downloaded_byte_for_byte(open_page: OpenPage, demo: RunningSystem, tmp_path: Path) -> None:

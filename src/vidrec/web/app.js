@@ -214,10 +214,15 @@ function drawNotice(page) {
   $("notice-text").textContent = t("untrained");
 }
 
+/** Said where it is seen and heard: what is behind an open dialog is neither. */
 function toast(text) {
   clearTimeout(toasting);
-  $("toast").textContent = text;
-  toasting = setTimeout(() => { $("toast").textContent = ""; }, 6000);
+  const say = (words) => {
+    $("toast").textContent = player.open ? "" : words;
+    $("toast-player").textContent = player.open ? words : "";
+  };
+  say(text);
+  toasting = setTimeout(() => say(""), 6000);
 }
 
 function setUpSearch() {

@@ -36,13 +36,16 @@ export const feed = {
     list.replaceChildren();
     add(page);
     draw();
+    look();
   },
 
   /** The same list as it is now: what is kept stays in its place, the others move up, go and come. */
   async refresh() {
     if (!state.source?.refreshes) return;
     const page = await load(Math.min(MOST, Math.max(PAGE, state.items.length)), { quiet: true });
-    if (page) reconcile(page);
+    if (!page) return;
+    reconcile(page);
+    look();
   },
 
   /** Stays where it is, marked, although it will not be recommended again. */
@@ -189,6 +192,7 @@ function draw() {
   $("empty").hidden = !none;
   if (none) drawEmpty(source.empty(page));
   $("save").hidden = !items.length;
+  $("save-zip").href = `/videos.zip?${new URLSearchParams(items.slice(0, MOST).map((item) => ["video", item.id]))}`;
   list.setAttribute("role", items.length || busy ? "feed" : "presentation"); // a feed must have articles
   $("status").textContent = failed ? "" : !page ? t("looking") : items.length ? t(state.cursor ? "videos.more" : "videos", { n: items.length }) : "";
   $("tail-text").textContent = error && !failed ? t("more.failed", { reason: sentence(error.error) })

@@ -46,7 +46,12 @@ async function inParts(file, { kept, signal, seen, waits }) {
       told();
     }
   };
-  await Promise.all(Array.from({ length: AT_ONCE }, worker));
+  const all = Array.from({ length: AT_ONCE }, () => worker().catch((error) => {
+    left.length = 0; // what the others are sending now still counts
+    throw error;
+  }));
+  const failed = (await Promise.allSettled(all)).find((result) => result.status === "rejected");
+  if (failed) throw failed.reason;
   return again(() => post(`/uploads/${id}/complete`, {}, signal), { signal, waits });
 }
 
