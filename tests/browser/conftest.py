@@ -10,19 +10,18 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
+from playwright.sync_api import Browser, Page, Request, Response, expect
 
+from tests.browser.chromium import chromium, chromium_path
 from tests.clips import ffmpeg
 from tests.systems import RunningSystem
 from vidrec.demo.library import family_members
 
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not here: make test installs it")
-
-from playwright.sync_api import Browser, Page, Request, Response  # noqa: E402
-
-from tests.browser.chromium import chromium, chromium_path  # noqa: E402
-
 WIDE, NARROW = {"width": 1440, "height": 900}, {"width": 360, "height": 740}
 OpenPage = Callable[..., Page]
+PATIENCE_MS = 15_000  # on a machine that does much else
+
+expect.set_options(timeout=PATIENCE_MS)
 
 
 @pytest.fixture(scope="session")
@@ -79,7 +78,7 @@ def open_page(browser: Browser, demo: RunningSystem, watcher: Watcher) -> Iterat
         if init:
             context.add_init_script(init)
         page = context.new_page()
-        page.set_default_timeout(15_000)
+        page.set_default_timeout(PATIENCE_MS)
         watcher.watch(page)
         page.goto(path)
         return page
