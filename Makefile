@@ -34,13 +34,18 @@ test: $(DEV)/.ready ## Run the tests: unit, contract, service, e2e (under 10 min
 
 .PHONY: test-deps
 test-deps: ## Install the Debian packages that test-full can use (the only step that needs root)
-	@echo "test-deps: nothing that is tested so far needs a Debian package"
+	apt-get update -qq
+	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium fonts-noto-cjk
 
 .PHONY: test-full
-test-full: $(DEV)/.ready $(EXPORT)/.ready helm ## Run the long tests too: model exports, kill tests, chart, bento build
+test-full: $(DEV)/.ready $(EXPORT)/.ready helm ## Run the long tests too: model exports, browser, kill tests, chart, bento build
 	$(EXPORT)/bin/python -m pytest tests/full $(ARGS)
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(DEV)/bin/python -m pytest -m full --ignore=tests/full $(ARGS)
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(DEV)/bin/python -m pytest tests/chart $(ARGS)
+
+.PHONY: screenshots
+screenshots: $(DEV)/.ready ## Write docs/images: the pages of a running demo (needs chromium: make test-deps)
+	$(DEV)/bin/python -m tests.browser.screenshots
 
 .PHONY: lint
 lint: $(DEV)/.ready ## Check style, types, layers and that generated files are current

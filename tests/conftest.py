@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    from tests.systems import RunningSystem
     from vidrec.adapters.sql import SqlDatabase
     from vidrec.adapters.sqlite_queue import SqliteQueue
 
@@ -25,6 +26,16 @@ def test_data() -> Path:
     if not folder.is_dir():
         pytest.skip("there is no folder of real clips: set VIDREC_TEST_DATA")
     return folder.resolve()
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSystem]:
+    """What `make run` starts, with the demo library indexed: one for all tests that do not kill it."""
+    from tests.systems import running_system
+
+    with running_system(tmp_path_factory.mktemp("demo") / "data") as system:
+        system.wait_until_filled()
+        yield system
 
 
 @pytest.fixture(scope="session")

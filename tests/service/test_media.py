@@ -313,6 +313,10 @@ def test_a_segment_is_shown_by_its_middle_picture(shared: System) -> None:
     assert shared.client.get("/videos/external:city-3/segments/1/picture").content == b"first"
     shared.store.put(f"pictures/{video}/000001-1.jpg", b"middle")
     assert shared.client.get("/videos/external:city-3/segments/1/picture").content == b"middle"
+    for position, content in enumerate((b"first", b"middle", b"middle")):
+        answer = shared.client.get(f"/videos/external:city-3/segments/1/picture?position={position}")
+        assert answer.content == content
+    assert shared.client.get("/videos/external:city-3/segments/1/picture?position=3").status_code == 422
     missing = shared.client.get("/videos/external:city-3/segments/2/picture")
     assert (missing.status_code, missing.json()["detail"]) == (404, "there is no such picture")
     for number in ("-1", "x", "1000000"):

@@ -40,7 +40,10 @@ def test_the_answer_has_exactly_the_shape_that_clients_rely_on(system: System) -
     assert "vidrec model export" in answer["notice"]
     assert len(answer["items"]) == 3
     for item in answer["items"]:
-        assert list(item) == ["id", "external_id", "title", "score", "playable", "why", "links"]
+        members = ["id", "external_id", "title", "duration_s", "segment_count", "score", "playable", "why", "links"]
+        assert list(item) == members
+        assert item["duration_s"] > 0
+        assert item["segment_count"] == SEGMENTS
         assert family(item) == "sea"
         assert item["why"]["type"] == "similar"
         assert item["why"]["watched"]["external_id"] == "sea-1"

@@ -59,6 +59,8 @@ class Answers:
             "id": video.id,
             "external_id": video.external_id,
             "title": video.title,
+            "duration_s": None if video.media is None else video.media.duration_s,
+            "segment_count": video.segment_count,
             "score": round(item.score, 6),
             "playable": playable(video),
             "why": self._why(video, item.why),

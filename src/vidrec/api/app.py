@@ -11,7 +11,7 @@ from anyio.to_thread import current_default_thread_limiter, run_sync
 from fastapi import FastAPI
 
 from vidrec import __version__
-from vidrec.api import admin, consumer, health, media, openapi, pages, producer, stages
+from vidrec.api import admin, archive, consumer, health, media, openapi, pages, producer, stages
 from vidrec.api.answers import UNTRAINED, Answers
 from vidrec.api.context import Context
 from vidrec.api.errors import install_error_handlers
@@ -61,7 +61,7 @@ def create_app(
     )
     app.openapi = lambda: openapi.document(app)  # type: ignore[method-assign]
     install_error_handlers(app)
-    for part in (consumer, producer, stages, media, admin, health, pages):
+    for part in (consumer, producer, stages, media, archive, admin, health, pages):
         app.include_router(part.router)
     app.add_middleware(DecodedOnce)
     app.add_middleware(Observed, metrics=metrics)

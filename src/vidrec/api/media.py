@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import PurePath
 from typing import Annotated
 from urllib.parse import quote
 
 import anyio
-from fastapi import APIRouter, Path, Request, Response
+from fastapi import APIRouter, Path, Query, Request, Response
 from starlette.responses import StreamingResponse
 
 from vidrec.api.context import In
@@ -26,6 +27,7 @@ from vidrec.domain.models import Playback, Video
 router = APIRouter(route_class=StrictRoute, tags=["media"])
 
 _CHUNK = 256 << 10
+_MIDDLE = 1  # of a segment's pictures; that of few is the first
 _KINDS = {
     ".webm": "video/webm",
     ".mp4": "video/mp4",
@@ -76,15 +78,21 @@ def thumbnail(context: In, video: VideoName, request: Request) -> Response:
 @router.head("/videos/{video_id}/segments/{number}/picture", include_in_schema=False)
 @router.get("/videos/{video_id}/segments/{number}/picture", response_class=Response, responses=MEDIA_BODY)
 def segment_picture(
-    context: In, video: VideoName, number: Annotated[int, Path(ge=0, le=999_999)], request: Request
+    context: In,
+    video: VideoName,
+    number: Annotated[int, Path(ge=0, le=999_999)],
+    request: Request,
+    position: Annotated[
+        int | None, Query(ge=0, le=2, description="Which of the segment's up to three frames; the middle one.")
+    ] = None,
 ) -> Response:
-    """A frame of one segment of the video."""
+    """A frame of one segment of the video. Where it has fewer frames, the last one before `position`."""
     store, found = context.services.store, context.services.catalogue.get(video)
-    first, second = (pictures.location(pictures.segment_key(found.id, number, position)) for position in (0, 1))
-    try:
-        return _picture(store, second, request)  # of several the middle one
-    except NotFound:
-        return _picture(store, first, request)
+    wanted = _MIDDLE if position is None else position
+    for at in range(wanted, 0, -1):
+        with suppress(NotFound):
+            return _picture(store, pictures.location(pictures.segment_key(found.id, number, at)), request)
+    return _picture(store, pictures.location(pictures.segment_key(found.id, number, 0)), request)
 
 
 def _picture(store: MediaStore, location: str, request: Request) -> Response:

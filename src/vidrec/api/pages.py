@@ -12,7 +12,12 @@ from vidrec.api.ranges import matches
 
 router = APIRouter(include_in_schema=False)
 
-_KINDS = {"html": "text/html; charset=utf-8", "css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8"}
+_KINDS = {
+    "html": "text/html; charset=utf-8",
+    "css": "text/css; charset=utf-8",
+    "js": "text/javascript; charset=utf-8",
+    "svg": "image/svg+xml",
+}
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; media-src 'self' blob:; "
     "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -45,6 +50,12 @@ async def home(request: Request) -> Response:
     return _page("index.html", request)
 
 
+@router.get("/upload")
+async def upload(request: Request) -> Response:
+    """The producer's page."""
+    return _page("upload.html", request)
+
+
 @router.get("/docs")
 async def docs(request: Request) -> Response:
     """The API's documentation, drawn from /openapi.json."""
@@ -53,7 +64,7 @@ async def docs(request: Request) -> Response:
 
 @router.get("/web/{name}")
 async def file(name: str, request: Request) -> Response:
-    """A script or style of the pages."""
+    """A script, style or picture of the pages."""
     return _page(name, request)
 
 

@@ -165,6 +165,10 @@ class ItemOut(_Answered):
     id: str
     external_id: str | None
     title: str
+    duration_s: float | None
+    segment_count: int = Field(
+        description="Frames along the video are at `/videos/{id}/segments/{0 to segment_count - 1}/picture`."
+    )
     score: float = Field(description="Higher is better; cosine to the nearest interest, 0 for popular and fresh.")
     playable: PlayableOut
     why: WhyOut

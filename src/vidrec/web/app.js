@@ -1,279 +1,300 @@
-// The viewer's page: recommendations for one user, each with its reason; what the user does is told to the API.
+// The viewer's page. Its address says what is shown: ?user=mina, &q=waves, &like=ID, &play=ID&t=12.
 
-const $ = (id) => document.getElementById(id);
-const list = $("list");
-const PAGE = 24;
-const KNOWN = "vidrec.users";
+import { api, sentence } from "./api.js";
+import { $, keep, kept } from "./dom.js";
+import { event, tell } from "./events.js";
+import { feed } from "./feed.js";
+import { onLanguage, setUpLanguage, t } from "./i18n.js";
+import { impressions } from "./impressions.js";
+import { csv, m3u, save } from "./lists.js";
+import { known, setUpPeople, showUser, somebody } from "./people.js";
+import { frameOf, shrink } from "./pictures.js";
+import { player } from "./player.js";
+import { lookForPreparing, setUpPreparing } from "./preparing.js";
 
-const view = { user: "", recommendation: null, cursor: null, playing: null, watched: 0, last: null, turn: 0 };
+const MANY = 60;
+let user = "";
+let asked = null; // the picture that is searched by: {blob, address, kind}
+let toasting = 0;
 
-// ------------------------------------------------------------------------------------------------ API
+// -------------------------------------------------------------------------------------------- address
 
-class Refused extends Error {}
+const address = () => new URLSearchParams(location.search);
 
-async function ask(path, options = {}) {
-  let response;
-  try {
-    response = await fetch(path, options);
-  } catch {
-    throw new Refused("The server does not answer. Is it still running?");
+function addressWith(changes) {
+  const next = address();
+  for (const [key, value] of Object.entries(changes)) {
+    if (value === null) next.delete(key);
+    else next.set(key, value);
   }
-  const body = await response.json().catch(() => null);
-  if (!response.ok) throw new Refused(body?.detail ?? `The server answered ${response.status}.`);
-  return body;
+  return `/?${next}`;
 }
 
-function event(item, type, more = {}) {
+function go(changes, { replace = false, opened = false } = {}) {
+  history[replace ? "replaceState" : "pushState"]({ opened }, "", addressWith(changes));
+  return route();
+}
+
+const watching = (item, from) => ({ play: item.id, t: from ? from.toFixed(2) : null });
+
+const ELSEWHERE = { q: null, like: null, by: null, play: null, t: null };
+
+/** Shows what the address says. What is shown already stays. */
+async function route() {
+  const at = address();
+  const who = (at.get("user") ?? "").slice(0, 256).trim() || user || known()[0] || await somebody();
+  const changed = who !== user;
+  if (changed) {
+    user = who;
+    showUser(user);
+  }
+  const source = sourceOf(at);
+  const playing = at.get("play");
+  if (!playing) player.close();
+  if (document.activeElement !== $("q")) $("q").value = at.get("q") ?? "";
+  const listed = changed || feed.source?.key !== source.key ? feed.open(source) : null;
+  if (playing && player.item?.id !== playing) await openPlayer(playing, Number(at.get("t")) || 0);
+  await listed;
+}
+
+// --------------------------------------------------------------------------------------------- sources
+
+function sourceOf(at) {
+  if (at.get("q")) return byTitle(at.get("q").slice(0, 256));
+  if (at.get("like")) return similarTo(at.get("like"));
+  if (at.get("by") && asked) return byPicture(asked);
+  return recommended();
+}
+
+const recommended = () => ({
+  key: "recommend",
+  kind: "recommend",
+  refreshes: true,
+  heading: (page) => t(page?.strategy === "popular" ? "heading.popular" : "heading.content", { user }),
+  empty: (page) => (page.model ? { title: t("empty.seen"), text: t("empty.seen.text") } : { title: t("empty.library"), text: t("empty.library.text") }),
+  async load(cursor, n) {
+    const page = await api.recommend(user, n, cursor);
+    drawNotice(page);
+    return page;
+  },
+});
+
+function byTitle(q) {
   return {
-    user_id: view.user, video_id: item.id, type, recommendation_id: view.recommendation, event_id: uuid(), ...more,
+    key: `title ${q}`,
+    kind: "titles",
+    heading: () => t("heading.titles", { q }),
+    empty: () => ({ title: t("empty.titles", { q }), text: t("empty.titles.text"), back: home() }),
+    load: (cursor, n) => api.videos({ q, cursor, limit: n }),
   };
 }
 
-function uuid() {
-  const hex = [...crypto.getRandomValues(new Uint8Array(16))].map((b) => b.toString(16).padStart(2, "0")).join("");
-  return hex.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, "$1-$2-$3-$4-$5");
+function similarTo(id) {
+  let title = feed.find(id)?.title ?? (player.item?.id === id ? player.item.title : null);
+  return {
+    key: `similar ${id}`,
+    kind: "similar",
+    heading: () => t("heading.similar", { title: title ?? "…" }),
+    empty: () => ({ title: t("empty.similar"), text: t("empty.similar.text"), back: home() }),
+    async load() {
+      const [page, video] = await Promise.all([api.similar(id, MANY), title ? null : api.video(id)]);
+      title ??= video.title;
+      return page;
+    },
+  };
 }
 
-function tell(...events) {
-  return ask("/events", {
-    method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(events),
-  });
-}
-
-// ----------------------------------------------------------------------------------------------- list
-
-async function recommend({ more = false } = {}) {
-  const turn = ++view.turn;
-  show({ busy: true, skeletons: !more && !list.querySelector(".card") });
-  const query = new URLSearchParams({ userid: view.user, n: PAGE });
-  if (more && view.cursor) query.set("cursor", view.cursor);
-  try {
-    const page = await ask(`/recommend?${query}`);
-    if (turn !== view.turn) return;
-    if (!more) list.replaceChildren();
-    view.recommendation = page.recommendation_id;
-    view.cursor = page.next_cursor;
-    list.append(...page.items.map(card));
-    show({ page });
-    impressions();
-  } catch (error) {
-    if (turn === view.turn) show({ error });
-  }
-}
-
-function show({ busy = false, skeletons = false, page = null, error = null }) {
-  list.setAttribute("aria-busy", String(busy));
-  if (skeletons) list.replaceChildren(...Array.from({ length: 8 }, () => element("div", "skeleton")));
-  if (error) list.querySelectorAll(".skeleton").forEach((e) => e.remove());
-  $("failed").hidden = !error;
-  $("failure").textContent = error instanceof Refused ? error.message : error ? "The page made a mistake." : "";
-  if (error && !(error instanceof Refused)) console.error(error);
-  $("more").hidden = busy || Boolean(error) || !view.cursor;
-  if (busy || error) { $("empty").hidden = true; $("status").textContent = busy ? "Looking…" : ""; return; }
-  const count = list.children.length;
-  $("notice").textContent = page.notice ?? "";
-  $("notice").hidden = !page.notice;
-  $("degraded").hidden = !page.degraded;
-  $("empty").hidden = count > 0;
-  $("heading").textContent = page.strategy === "content" ? `For ${view.user}` : `Popular and fresh, for ${view.user}`;
-  $("status").textContent = count === 1 ? "1 video" : `${count} videos`;
-}
-
-function card(item) {
-  const node = $("card").content.firstElementChild.cloneNode(true);
-  const start = item.why.moment?.start_s ?? 0;
-  const image = node.querySelector("img");
-  image.addEventListener("error", () => image.classList.add("gone"));
-  image.src = item.links.thumbnail;
-  node.querySelector(".play").setAttribute("aria-label", `Play ${item.title}` + (start ? ` from ${clock(start)}` : ""));
-  node.querySelector(".play").addEventListener("click", () => play(item, start));
-  node.querySelector(".at").textContent = item.why.moment ? clock(start) : "";
-  node.querySelector(".title").textContent = item.title;
-  node.querySelector(".why").append(...reason(item));
-  moments(node.querySelector(".moments"), item.why);
-  const download = node.querySelector(".download");
-  download.href = item.links.download;
-  download.setAttribute("aria-label", `Download ${item.title}`);
-  for (const kind of ["like", "hide"]) {
-    const button = node.querySelector(`.${kind}`);
-    button.setAttribute("aria-label", `${button.textContent} ${item.title}`);
-    button.addEventListener("click", () => react(item, kind));
-  }
-  node.dataset.id = item.id;
-  return node;
-}
-
-function moments(node, { watched, moment }) {
-  if (!moment || !watched?.moment) return;
-  const pair = [[watched.moment, `watched, ${clock(watched.moment.start_s)}`], [moment, `this one, ${clock(moment.start_s)}`]];
-  node.querySelectorAll("figure").forEach((figure, i) => {
-    const image = figure.querySelector("img");
-    image.addEventListener("error", () => { node.hidden = true; });
-    image.src = pair[i][0].picture;
-    figure.querySelector("figcaption").textContent = pair[i][1];
-  });
-  node.hidden = false;
-}
-
-function reason(item) {
-  const { type, watched, moment } = item.why;
-  if (type === "popular") return ["Popular now"];
-  if (type === "fresh") return ["New here"];
-  if (!watched) return ["Like what you watched"];
-  const other = element("button", "", watched.title);
-  other.type = "button";
-  const theirs = watched.moment?.start_s ?? 0;
-  other.addEventListener("click", () => play({ ...watched, why: { type: "watched" } }, theirs));
-  if (!moment || !watched.moment) return ["Like ", other, ", which you watched"];
-  return [`Its ${span(moment)} is like ${span(watched.moment)} of `, other, ", which you watched"];
-}
-
-async function react(item, kind) {
-  try {
-    await tell(event(item, kind));
-    list.querySelector(`[data-id="${CSS.escape(item.id)}"]`)?.remove();
-    if ($("player").open) $("player").close();
-    await recommend();
-    $("status").textContent = kind === "like" ? `Liked ${item.title}` : `${item.title} will not be shown again`;
-    list.focus({ preventScroll: true });
-  } catch (error) {
-    show({ error });
-  }
-}
-
-// An item counts as shown when half of it was in sight for a second.
-const waiting = new Map();
-const watcher = new IntersectionObserver((entries) => {
-  for (const { target, isIntersecting } of entries) {
-    clearTimeout(waiting.get(target));
-    if (!isIntersecting) continue;
-    waiting.set(target, setTimeout(() => {
-      watcher.unobserve(target);
-      waiting.delete(target);
-      tell(event({ id: target.dataset.id }, "impression")).catch(() => {});
-    }, 1000));
-  }
-}, { threshold: 0.5 });
-
-function impressions() {
-  for (const node of list.querySelectorAll(".card:not([data-observed])")) {
-    node.dataset.observed = "";
-    watcher.observe(node);
-  }
-}
-
-// --------------------------------------------------------------------------------------------- player
-
-function play(item, start) {
-  leave();
-  const video = $("video");
-  Object.assign(view, { playing: item, watched: 0, last: null });
-  $("playing").textContent = item.title;
-  $("reason").replaceChildren(...(item.why.type === "watched" ? ["You watched this"] : reason(item)));
-  $("download").href = item.links.download;
-  unplayable(item.playable === "preparing");
-  video.poster = item.links.thumbnail;
-  video.src = item.links.stream + (start ? `#t=${start.toFixed(2)}` : "");
-  if (!$("player").open) $("player").showModal();
-  video.play().catch(() => {});
-  tell(event(item, "view", { position_s: start })).catch(() => {});
-}
-
-// What was really watched: time that passed while playing, not what was sought over.
-$("video").addEventListener("timeupdate", ({ target }) => {
-  const passed = view.last === null ? 0 : target.currentTime - view.last;
-  if (passed > 0 && passed < 1.5 && !target.seeking) view.watched += passed;
-  view.last = target.currentTime;
+const byPicture = ({ blob, address: shown, kind }) => ({
+  key: `picture ${shown}`,
+  kind: "picture",
+  asked: shown,
+  heading: () => t(`heading.${kind}`),
+  empty: () => ({ title: t("empty.similar"), text: t("empty.similar.text"), back: home() }),
+  load: () => api.picture(blob, MANY),
 });
-$("video").addEventListener("error", () => unplayable($("video").hasAttribute("src")));
 
-function unplayable(shown) {
-  $("unplayable").hidden = !shown;
-  $("unplayable").textContent = view.playing?.playable === "preparing"
-    ? "This video is being prepared for browsers. Try again in a little while, or download it."
-    : "This browser cannot play this file. Download it instead.";
+const home = () => `/?${new URLSearchParams({ user })}`;
+
+function searchBy(blob, kind) {
+  if (asked) URL.revokeObjectURL(asked.address);
+  asked = { blob, kind, address: URL.createObjectURL(blob) };
+  // A second picture is another list, although the address may be the same.
+  return go({ ...ELSEWHERE, by: kind });
 }
 
-function leave() {
-  const { playing, watched } = view;
-  const video = $("video");
-  if (!playing) return;
-  const fraction = Math.min(1, watched / video.duration);
-  view.playing = null;
-  if (fraction > 0.02) {
-    const told = JSON.stringify(event(playing, "watch", { fraction, position_s: video.currentTime }));
-    navigator.sendBeacon("/events", new Blob([told], { type: "application/json" }));
-  }
-  video.removeAttribute("src");
-  video.load();
-  return fraction > 0.02;
-}
+// ----------------------------------------------------------------------------------------------- deeds
 
-$("player").addEventListener("close", () => { if (leave()) setTimeout(() => recommend(), 150); });
-$("close").addEventListener("click", () => $("player").close());
-$("player").addEventListener("click", (e) => { if (e.target === $("player")) $("player").close(); });
-for (const kind of ["like", "hide"]) $(kind).addEventListener("click", () => view.playing && react(view.playing, kind));
-addEventListener("pagehide", leave);
+const deeds = {
+  address: (item, from) => addressWith(watching(item, from)),
 
-// ----------------------------------------------------------------------------------------------- user
+  play(item, from) {
+    opening = item;
+    // From one video to the next is no step back: Back closes the player.
+    go(watching(item, from), { replace: player.open, opened: player.open ? Boolean(history.state?.opened) : true });
+  },
 
-function choose(user) {
-  view.user = user;
-  view.cursor = null;
-  $("user").value = user;
-  list.replaceChildren();
-  const known = [user, ...users().filter((u) => u !== user)].slice(0, 8);
-  localStorage.setItem(KNOWN, JSON.stringify(known));
-  suggest();
-  document.title = `vidrec · ${user}`;
-  recommend();
-}
+  similar: (item) => go({ ...ELSEWHERE, like: item.id }),
 
-function users() {
+  /** The list answers at once, and comes back as it was where the API does not take it. */
+  async react(item, kind) {
+    const gone = kind !== "like";
+    try {
+      await tell(event(user, item, kind));
+    } catch {
+      toast(t("error.offline"));
+      return;
+    }
+    if (gone) {
+      player.close();
+      feed.drop(item.id);
+    } else {
+      feed.keep(item.id, "liked");
+      if (player.item?.id === item.id) player.liked();
+    }
+    toast(t(`told.${kind}`, item));
+    await follow();
+  },
+};
+
+async function follow() {
   try {
-    const known = JSON.parse(localStorage.getItem(KNOWN) ?? "[]");
-    return Array.isArray(known) ? known.filter((u) => typeof u === "string") : [];
-  } catch {
-    return [];
+    await feed.refresh();
+  } catch (error) {
+    toast(sentence(error));
   }
 }
 
-function suggest() {
-  const demo = ["mina", "jun", "sora"];
-  const all = [...new Set([...users(), ...demo])];
-  $("users").replaceChildren(...all.map((user) => Object.assign(element("option"), { value: user })));
+let opening = null; // the item that was clicked: it knows why it was recommended
+
+async function openPlayer(id, from) {
+  let item = [opening, feed.find(id)].find((found) => found?.id === id);
+  opening = null;
+  try {
+    item ??= await api.video(id);
+  } catch (error) {
+    toast(sentence(error));
+    go({ play: null, t: null }, { replace: true });
+    return;
+  }
+  if (address().get("play") === id) player.play(item, from, { user, kind: feed.source?.kind ?? "recommend" });
 }
 
-$("who").addEventListener("submit", (e) => {
+player.setUp({
+  play: deeds.play,
+  address: deeds.address,
+  similar: deeds.similar,
+  react: deeds.react,
+  async frame(video) {
+    try {
+      searchBy(await frameOf(video), "frame");
+    } catch (error) {
+      toast(sentence(error));
+    }
+  },
+  closed() {
+    if (!address().get("play")) return;
+    if (history.state?.opened) history.back();
+    else go({ play: null, t: null }, { replace: true });
+  },
+  watched(item) {
+    feed.keep(item.id, "watched");
+    setTimeout(follow, 300); // the beacon is on its way
+  },
+});
+
+// -------------------------------------------------------------------------------------------- the page
+
+const NOTICED = "vidrec.noticed";
+
+function drawNotice(page) {
+  // Once read it need not be read again, until another model has something to say.
+  const untrained = page.model && !page.model.trained;
+  $("notice").hidden = !untrained || kept(NOTICED) === page.model.version;
+  $("notice").dataset.model = page.model?.version ?? "";
+  $("notice-text").textContent = t("untrained");
+}
+
+/** Said where it is seen and heard: what is behind an open dialog is neither. */
+function toast(text) {
+  clearTimeout(toasting);
+  const say = (words) => {
+    $("toast").textContent = player.open ? "" : words;
+    $("toast-player").textContent = player.open ? words : "";
+  };
+  say(text);
+  toasting = setTimeout(() => say(""), 6000);
+}
+
+function setUpSearch() {
+  let typing = 0;
+  const search = (replace) => {
+    clearTimeout(typing);
+    const q = $("q").value.trim();
+    if (q !== (address().get("q") ?? "")) go({ ...ELSEWHERE, q: q || null }, { replace });
+  };
+  $("search").addEventListener("submit", (e) => { e.preventDefault(); search(address().has("q")); });
+  $("q").addEventListener("input", () => {
+    clearTimeout(typing);
+    typing = setTimeout(() => search(address().has("q")), 350);
+  });
+  const picture = async (file) => { if (file) await searchBy(await shrink(file), "picture"); };
+  $("picture").addEventListener("change", async ({ target }) => {
+    await picture(target.files[0]);
+    target.value = ""; // so that the same file can be chosen again
+  });
+  const image = (data) => [...(data?.files ?? [])].find((file) => file.type.startsWith("image/"));
+  document.addEventListener("paste", (e) => picture(image(e.clipboardData)));
+  document.addEventListener("dragover", (e) => { if (e.dataTransfer?.types.includes("Files")) e.preventDefault(); });
+  document.addEventListener("drop", (e) => {
+    if (!e.dataTransfer?.types.includes("Files")) return; // else the browser would leave the page for the file
+    e.preventDefault();
+    picture(image(e.dataTransfer));
+  });
+}
+
+function saveList(kind) {
+  const name = `vidrec-${user.replace(/[^\p{L}\p{N}_-]+/gu, "_").slice(0, 40)}.${kind}`;
+  if (kind === "m3u") save(name, m3u(feed.items), "audio/x-mpegurl");
+  else save(name, csv(feed.items), "text/csv");
+  toast(t("saved", { name }));
+}
+
+setUpLanguage();
+feed.setUp(deeds);
+impressions.setUp((id) => ({ user, item: feed.find(id) }));
+setUpPeople((chosen) => go({ ...ELSEWHERE, user: chosen }));
+setUpPreparing(() => feed.open(feed.source));
+setUpSearch();
+$("skip").addEventListener("click", (e) => {
+  e.preventDefault(); // an address that ends in #list would take the focus there again with every step back
+  $("list").focus();
+});
+for (const kind of ["m3u", "csv"]) $(`save-${kind}`).addEventListener("click", () => saveList(kind));
+for (const id of ["home", "back"]) {
+  $(id).addEventListener("click", (e) => {
+    if (e.ctrlKey || e.metaKey || e.shiftKey) return;
+    e.preventDefault();
+    const here = feed.source?.kind === "recommend";
+    go(ELSEWHERE);
+    if (here) feed.open(feed.source);
+    $("list").focus({ preventScroll: true });
+    scrollTo({ top: 0 });
+  });
+}
+$("empty-do").addEventListener("click", (e) => {
+  if (e.target.getAttribute("href") === "/upload") return;
   e.preventDefault();
-  const user = $("user").value.trim();
-  if (!user) return;
-  history.pushState(null, "", `?user=${encodeURIComponent(user)}`);
-  choose(user);
+  go(ELSEWHERE);
 });
-$("more").addEventListener("click", () => recommend({ more: true }));
-$("retry").addEventListener("click", () => recommend());
-addEventListener("popstate", start);
-
-function start() {
-  choose(new URLSearchParams(location.search).get("user")?.slice(0, 256) || users()[0] || "mina");
-}
-
-// ---------------------------------------------------------------------------------------------- small
-
-function element(name, className = "", text = "") {
-  const node = document.createElement(name);
-  if (className) node.className = className;
-  if (text) node.textContent = text;
-  return node;
-}
-
-function clock(seconds) {
-  const s = Math.floor(seconds);
-  const parts = [Math.floor(s / 3600), Math.floor(s / 60) % 60, s % 60];
-  return parts.slice(parts[0] ? 0 : 1).map((n) => String(n).padStart(2, "0")).join(":");
-}
-
-const span = ({ start_s, end_s }) => `${clock(start_s)}–${clock(end_s)}`;
-
-start();
+$("notice-close").addEventListener("click", () => {
+  keep(NOTICED, $("notice").dataset.model);
+  $("notice").hidden = true;
+});
+onLanguage(() => {
+  $("notice-text").textContent = t("untrained");
+  feed.redraw();
+  player.redraw();
+});
+addEventListener("popstate", route);
+route();
+lookForPreparing();
