@@ -68,9 +68,9 @@ def _producer(page: Page, width: int, url: str, folder: Path) -> None:
     page.locator(".row-upload.ready").wait_for()
     page.unroute_all()
     store = Store(page, {**videos[1], "title": names[1]})
-    store.stages = [{"status": "processing", "stage": "decoding", "progress": {"done": 41, "total": 120}}] * 2
+    store.stages = [{"status": "processing", "stage": "decoding", "progress": {"done": 1230, "total": 3600}}] * 2
     page.locator("#files").set_input_files([folder / names[1], folder / names[2]])
-    page.get_by_text("segment 41 of 120").wait_for()
+    page.get_by_text("20:30 of").wait_for()
     page.locator(".row-upload img").first.evaluate("(image) => image.decode()")
     _write(page, f"producer-{width}.png")
     page.context.close()

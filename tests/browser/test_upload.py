@@ -57,7 +57,7 @@ def test_stages_are_asked_for_where_they_are_not_streamed(opened: Any, clip: Pat
     store.streams = False
     page.locator("#files").set_input_files(clip)
     state = page.locator(".row-upload .stage")
-    expect(state).to_have_text("Looking into it: segment 1 of 4")
+    expect(state).to_have_text("Looking into it: 00:01 of 00:04")
     expect(state).to_have_text("Can be recommended now", timeout=10_000)
 
 

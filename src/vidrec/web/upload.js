@@ -162,7 +162,7 @@ function state(row) {
   if (step === "sending") return t("up.sending", { done: size(sent), size: size(file.size) });
   const stage = video.status === "indexed" ? "indexed" : video.stage ?? video.status; // an older server tells the status only
   const { done, total } = video.progress ?? {};
-  if (stage === "decoding" && total) return t("up.stage.decoding.of", { done, total });
+  if (stage === "decoding" && total) return t("up.stage.decoding.of", { done: clock(done), total: clock(total) });
   return t(`up.stage.${STAGES.includes(stage) ? stage : "decoding"}`);
 }
 
