@@ -24,6 +24,7 @@ from vidrec.adapters.local_uploads import LocalUploads
 from vidrec.api import body as body_module
 from vidrec.api import schemas, stages
 from vidrec.api.errors import Problem
+from vidrec.api.metrics import Observed
 from vidrec.application.jobs import INDEX_VIDEO
 from vidrec.application.ports import Conditions
 from vidrec.application.upload import UploadPolicy
@@ -342,6 +343,31 @@ def test_a_sender_that_falls_silent_is_not_waited_for(system: System, monkeypatc
         answer = connection.recv(65536)
     assert answer.startswith(b"HTTP/1.1 408 ")
     assert_nothing_came(system, made)
+
+
+def test_files_that_come_in_are_bounded_and_hold_up_no_other_request(
+    system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Observed, "uploads", 2)
+    monkeypatch.setattr(Observed, "limit", 1)
+    first, second, third = (signed(system) for _ in range(3))
+    open_now = []
+    for made in (first, second):
+        url = httpx.URL(made["PresignedURL"])
+        connection = socket.create_connection(("127.0.0.1", system.port), timeout=10)
+        head = f"PUT {url.raw_path.decode()} HTTP/1.1\r\nHost: x\r\nContent-Length: 5000000\r\n\r\n"
+        connection.sendall(head.encode())
+        open_now.append(connection)
+    deadline = time.monotonic() + 10
+    while len(kept(system)) < 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    refused(httpx.put(third["PresignedURL"], content=FILM), 503)
+    assert "vidrec_http_requests_waiting 1.0" in system.client.get("/metrics").text  # itself alone
+    for connection in open_now:
+        connection.close()
+    while httpx.put(third["PresignedURL"], content=FILM).status_code != 200:
+        assert time.monotonic() < deadline
 
 
 @pytest.mark.parametrize("expect", [{}, {"Expect": "100-continue"}])

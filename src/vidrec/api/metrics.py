@@ -22,6 +22,9 @@ log = logging.getLogger(__name__)
 
 MAX_WAITING = 256
 """So many requests may wait for the start of their answer; more are turned away at once."""
+MAX_UPLOADING = 64
+"""So many files or parts may come in at once; they wait for their senders, so that they are counted by themselves."""
+_UPLOADS = "/upload/"
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 disable_created_metrics()  # type: ignore[no-untyped-call]
 _NEVER_TURNED_AWAY = frozenset({"/livez", "/readyz", "/metrics"})
@@ -105,19 +108,42 @@ class Observed:
     """ASGI middleware: counts and times requests by route template, and turns them away where too many wait."""
 
     limit = MAX_WAITING
+    uploads = MAX_UPLOADING
 
     def __init__(self, app: Any, metrics: Metrics) -> None:
         self._app = app
         self._metrics = metrics
         self._waiting = 0
+        self._uploading = 0
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
+        elif scope["path"].startswith(_UPLOADS):
+            await self._upload(scope, receive, send)
+        else:
+            await self._request(scope, receive, send)
+
+    async def _upload(self, scope: Any, receive: Any, send: Any) -> None:
+        if self._uploading >= self.uploads:
+            await self._turn_away("too many files are coming in", scope, receive, send)
             return
+        begun = time.perf_counter()
+
+        async def observed_send(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                self._count(scope, message["status"], time.perf_counter() - begun)
+            await send(message)
+
+        self._uploading += 1
+        try:
+            await self._app(scope, receive, observed_send)
+        finally:
+            self._uploading -= 1
+
+    async def _request(self, scope: Any, receive: Any, send: Any) -> None:
         if self._waiting >= self.limit and scope["path"] not in _NEVER_TURNED_AWAY:
-            self._metrics.requests.labels(scope["method"], "turned away", 503).inc()
-            await problem(503, "too many requests are waiting", headers={"Retry-After": "1"})(scope, receive, send)
+            await self._turn_away("too many requests are waiting", scope, receive, send)
             return
         begun = time.perf_counter()
         status = 0
@@ -136,6 +162,10 @@ class Observed:
         finally:
             if status == 0:  # the client went away, or the app broke before it answered
                 self._change_waiting(-1)
+
+    async def _turn_away(self, why: str, scope: Any, receive: Any, send: Any) -> None:
+        self._metrics.requests.labels(scope["method"], "turned away", 503).inc()
+        await problem(503, why, headers={"Retry-After": "1"})(scope, receive, send)
 
     def _change_waiting(self, by: int) -> None:
         self._waiting += by
