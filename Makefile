@@ -60,8 +60,8 @@ format: $(DEV)/.ready ## Format the code
 	$(DEV)/bin/ruff format .
 
 .PHONY: bench
-bench: $(DEV)/.ready ## Measure: encoder, search, decode, ingest, recommend, memory; writes docs/benchmarks.md
-	$(foreach part,encoder search decode ingest recommend memory,$(DEV)/bin/python -m bench.$(part)$(newline))
+bench: $(DEV)/.ready ## Measure: encoder, search, decode, ingest, recommend, upload, memory; writes docs/benchmarks.md
+	$(foreach part,encoder search decode ingest recommend upload memory,$(DEV)/bin/python -m bench.$(part)$(newline))
 
 .PHONY: bench-gpu
 bench-gpu: ## Measure the encoder on a GPU (skips in one sentence without one; makes .venv-gpu, 3 GB)

@@ -19,6 +19,12 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[1]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests with a browser come last: it and the demo system live to the end of the run, as children of this process,
+    whose children others count."""
+    items.sort(key=lambda item: "browser" in item.path.parts)
+
+
 @pytest.fixture(scope="session")
 def test_data() -> Path:
     """The folder of real clips; tests that need it skip where it is not there."""

@@ -55,12 +55,12 @@ def test_a_real_webm_goes_in_on_one_page_and_is_found_on_the_other(
         card = viewer.locator(f'#list .card[data-id="{video_id}"]')
         expect(card.locator(".title")).to_have_text("Tteokbokki 떡볶이")
         expect(card.locator(".why")).to_contain_text("Flames")
-        path = saved(viewer, card.locator(".download").click, tmp_path / "saved")
+        path = saved(viewer, card.locator("[data-do=download]").click, tmp_path / "saved")
         assert path.name == NAME
         assert hashlib.sha256(path.read_bytes()).digest() == hashlib.sha256(clip.read_bytes()).digest()
         card.locator(".play").first.click()
         viewer.wait_for_function("() => document.getElementById('video').currentTime > 0.5")
-        viewer.locator("#like").click()
+        viewer.locator("#player [data-do=like]").click()
         wait_until(lambda: {event["type"] for event in told("a friend of fire")} >= {"view", "like"})
         assert get(f"{demo.url}/videos/{video_id}").json()["filename"] == NAME
     finally:
