@@ -19,6 +19,8 @@ from vidrec.demo.library import family_members
 
 WIDE, NARROW = {"width": 1440, "height": 900}, {"width": 360, "height": 740}
 OpenPage = Callable[..., Page]
+_UNTIL_STILL = """() => Promise.allSettled(document.getAnimations()
+  .filter((a) => Number.isFinite(a.effect.getComputedTiming().endTime)).map((a) => a.finished))"""
 PATIENCE_MS = 15_000  # on a machine that does much else
 
 expect.set_options(timeout=PATIENCE_MS)
@@ -137,9 +139,10 @@ def told(demo: RunningSystem) -> Callable[[str], list[dict[str, Any]]]:
 
 
 def violations(page: Page) -> list[str]:
-    """What axe finds that is serious or critical, as `rule: selector`."""
+    """What axe finds that is serious or critical, as `rule: selector`, once nothing fades in any more."""
     from axe_playwright_python.sync_playwright import Axe
 
+    page.evaluate(_UNTIL_STILL)
     found = Axe().run(page).response["violations"]
     return [
         f"{rule['id']} ({rule['impact']}): {json.dumps(node['target'])} {node['failureSummary']}"

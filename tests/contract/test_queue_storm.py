@@ -1,0 +1,82 @@
+"""Ten thousand jobs while workers are killed at random: each is done once or given up, none is lost."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+import time
+from collections import Counter
+
+import pytest
+
+from tests.contract.test_queue import enqueue, job
+from vidrec.adapters.sql import SqlDatabase
+from vidrec.adapters.sqlite_queue import SqliteQueue
+from vidrec.domain.models import JobState
+
+pytestmark = [pytest.mark.full, pytest.mark.timeout(600)]
+
+JOBS, WORKERS, LEASE_S = 10_000, 4, 2.0
+POISON = frozenset(range(1000, JOBS, 2000))
+"""Jobs that kill whoever has them."""
+KILL_EVERY_S = 0.4
+LIMIT_S = 500.0
+# The effect of a job is another job, in the transaction that completes it.
+_WORK = """
+import os, signal, sys
+from vidrec.adapters.sql import SqlDatabase
+from vidrec.adapters.sqlite_queue import SqliteQueue
+from vidrec.domain.models import NewJob
+url, lease_s, poison = sys.argv[1], float(sys.argv[2]), {int(number) for number in sys.argv[3].split(",")}
+database = SqlDatabase(url)
+queue = SqliteQueue(database)
+while (job := queue.lease(["index"], lease_s=lease_s)) is not None:
+    if job.payload["number"] in poison:
+        os.kill(os.getpid(), signal.SIGKILL)
+    with database.transaction() as uow:
+        queue.enqueue(uow, [NewJob(kind="effect", payload=dict(job.payload))])
+        queue.complete(uow, job)
+"""
+
+
+def start(url: str) -> subprocess.Popen[bytes]:
+    poison = ",".join(map(str, POISON))
+    return subprocess.Popen([sys.executable, "-c", _WORK, url, str(LEASE_S), poison], stdin=subprocess.DEVNULL)
+
+
+def live(queue: SqliteQueue) -> int:
+    """Jobs of ours that wait or run; effects wait for ever."""
+    counts = queue.counts()
+    return JOBS - counts.get(JobState.DONE, 0) - counts.get(JobState.DEAD, 0)
+
+
+def test_ten_thousand_jobs_under_random_kills(database: SqlDatabase, queue: SqliteQueue, database_url: str) -> None:
+    dice = random.Random(20261124)
+    acknowledged = enqueue(database, queue, *(job(number) for number in range(JOBS)))
+    assert len(set(acknowledged)) == JOBS
+    workers = [start(database_url) for _ in range(WORKERS)]
+    kills = 0
+    deadline = time.monotonic() + LIMIT_S
+    try:
+        while left := live(queue):
+            assert time.monotonic() < deadline, f"{left} jobs are still there"
+            time.sleep(KILL_EVERY_S)  # the pace of the kills, nothing is waited for
+            victim = dice.randrange(WORKERS)
+            if workers[victim].poll() is None:
+                workers[victim].kill()
+                kills += 1
+            for n, worker in enumerate(workers):
+                if worker.poll() is not None:
+                    workers[n] = start(database_url)
+            with database.transaction() as uow:
+                queue.bury(uow)
+    finally:
+        for worker in workers:
+            worker.kill()
+            worker.wait()
+    assert kills >= 10, "too few kills to mean anything"
+    ended = Counter(found.state for found in queue.get(acknowledged).values())
+    assert ended == {JobState.DONE: JOBS - len(POISON), JobState.DEAD: len(POISON)}
+    effects = Counter(found.payload["number"] for found in queue.list(state=JobState.QUEUED, limit=2 * JOBS))
+    assert effects == Counter(set(range(JOBS)) - POISON)
