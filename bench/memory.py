@@ -90,8 +90,19 @@ def _peak(system: RunningSystem) -> Iterator[dict[str, float]]:
 
 def _resident(system: RunningSystem) -> dict[str, float]:
     roots = {name: system.child(name) for name in NAMES}
-    found = {name: sum(map(_rss_mb, [root, *root.children(recursive=True)])) for name, root in roots.items()}
+    found = {name: _rss_mb(root) + sum(map(_rss_mb, _children(root))) for name, root in roots.items()}
     return {**found, "supervisor": _rss_mb(psutil.Process(system.process.pid))}
+
+
+def _children(root: psutil.Process) -> list[psutil.Process]:
+    """All below it, without those just forked that are no program of their own yet: their pages are their parent's."""
+    found = []
+    for child in root.children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            parent = child.parent()
+            if parent is None or child.cmdline() != parent.cmdline():
+                found.append(child)
+    return found
 
 
 def _rss_mb(process: psutil.Process) -> float:
