@@ -39,11 +39,13 @@ export function setUpPeople(choose) {
     popover.hidePopover();
     choose(user);
   });
-  popover.addEventListener("beforetoggle", (e) => { if (e.newState === "open") draw(popover, choose); });
-  popover.addEventListener("toggle", (e) => {
+  popover.addEventListener("beforetoggle", (e) => {
     if (e.newState !== "open") return;
-    $("user").value = "";
-    ($("known").querySelector("button") ?? $("user")).focus();
+    $("user").value = ""; // here and not once it is shown: by then somebody may have begun to type
+    draw(popover, choose);
+  });
+  popover.addEventListener("toggle", (e) => {
+    if (e.newState === "open" && !popover.contains(document.activeElement)) ($("known").querySelector("button") ?? $("user")).focus();
   });
   lookForDemo();
 }
