@@ -323,7 +323,7 @@ def test_decoding_for_too_long_is_refused(clip: Path) -> None:
 
 def test_needing_too_much_memory_is_refused(folder: Path) -> None:
     path = draw(folder / "large.mp4", size="4096x2304", seconds=1)
-    small = FfmpegFrameSource(max_decode_s=60, max_memory_bytes=256 << 20, max_pixels=1 << 26)
+    small = FfmpegFrameSource(max_decode_s=10, max_memory_bytes=256 << 20, max_pixels=1 << 26)
     assert refusal(path, small) is FailureReason.DECODE_LIMIT
 
 
