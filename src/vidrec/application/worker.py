@@ -208,14 +208,8 @@ class Worker:
         if job.kind != INDEX_VIDEO:
             return
         with suppress(LeaseLost), self._database.transaction() as uow:
-            self._check_ours(job)
             uow.catalogue.requeue([str(job.video_id)])
-
-    def _check_ours(self, job: Job) -> None:
-        """LeaseLost where another worker has the job. Called in a transaction: the job then stays ours to its end."""
-        now = self._queue.get([job.id]).get(job.id)
-        if now is None or now.lease_token != job.lease_token:
-            raise LeaseLost(f"job {job.id} is not ours any more")
+            self._queue.hold(uow, job)
 
     def _erase(self, job: Job) -> None:
         finish_erase_video(job, database=self._database, queue=self._queue, index=self._index, store=self._store)
@@ -269,21 +263,21 @@ class Worker:
         deleted."""
         video_id = str(job.video_id)
         with self._database.transaction() as uow:
-            self._check_ours(job)
             video = uow.catalogue.get([video_id]).get(video_id)
-            if video is None:
-                self._queue.complete(uow, job)
-            elif job.kind == INDEX_VIDEO:
+            if video is not None and job.kind == INDEX_VIDEO:
                 uow.catalogue.mark_processing(video_id)
                 uow.progress.clear(video_id)
+            self._queue.hold(uow, job)
+            if video is None:
+                self._queue.complete(uow, job)
         return video
 
     def _end(self, job: Job, video: Video, model: ModelVersion, done: Indexed) -> None:
         with self._database.transaction() as uow:
-            now = uow.catalogue.get([video.id]).get(video.id)
             kept = uow.catalogue.mark_indexed(
                 video.id, model_version=model.version, media=done.media, segment_count=done.segment_count
             )
+            now = uow.catalogue.get([video.id]).get(video.id)  # after its row is ours: a new category is in it
             self._queue.complete(uow, job)
             uow.progress.clear(video.id)
             if kept:
