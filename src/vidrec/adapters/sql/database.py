@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from sqlalchemy import Connection, inspect, text
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 
 from vidrec.adapters.sql.catalogue import SqlCatalogue
 from vidrec.adapters.sql.engine import Connections, for_reading, for_writing, open_engine
@@ -42,6 +43,8 @@ class SqlDatabase:
     def __init__(self, url: str, connections: Connections | None = None) -> None:
         """Connects at the first use. InvalidInput where the URL cannot be used."""
         self._engine = open_engine(url, connections)
+        self._down: str | None = None
+        self._probing = threading.Lock()
 
     @property
     def dialect(self) -> str:
@@ -50,23 +53,42 @@ class SqlDatabase:
 
     @contextmanager
     def transaction(self) -> Iterator[SqlUnitOfWork]:
-        with _translated(), self._engine.connect() as connection:
+        with _translated(), self._connected() as connection:
             for_writing(connection)
             with connection.begin():
                 yield SqlUnitOfWork(connection)
 
     @contextmanager
     def snapshot(self) -> Iterator[SqlUnitOfWork]:
-        with _translated(), self._engine.connect() as connection:
+        with _translated(), self._connected() as connection:
             yield SqlUnitOfWork(for_reading(connection))
 
     def ping(self) -> None:
-        with _translated(), self._engine.connect() as connection:
+        with _translated(), self._connected() as connection:
             found = schema_revision(connection)
         check_revision(found)
 
     def close(self) -> None:
         self._engine.dispose()
+
+    @contextmanager
+    def _connected(self) -> Iterator[Connection]:
+        """A connection of the pool. While none can be made one caller at a time finds out whether that is still so, and
+        all others are told at once: threads that wait for an unreachable server answer nobody."""
+        down = self._down
+        if down is not None and not self._probing.acquire(blocking=False):
+            raise StoreUnavailable(f"the SQL store does not answer: {down}")
+        try:
+            connection = self._engine.connect()
+            self._down = None
+        except OperationalError as error:
+            self._down = _reason(error)
+            raise
+        finally:
+            if down is not None:
+                self._probing.release()
+        with connection:
+            yield connection
 
 
 @contextmanager
@@ -74,10 +96,15 @@ def _translated() -> Iterator[None]:
     try:
         yield
     except DBAPIError as error:
-        reason = str(error.orig).strip().splitlines()[0] if str(error.orig).strip() else type(error.orig).__name__
-        raise StoreUnavailable(f"the SQL store does not answer: {reason}") from error
+        raise StoreUnavailable(f"the SQL store does not answer: {_reason(error)}") from error
     except SQLAlchemyError as error:
         raise StoreUnavailable(f"the SQL store does not answer: {type(error).__name__}") from error
+
+
+def _reason(error: DBAPIError) -> str:
+    """The first line of what the driver says."""
+    said = str(error.orig).strip()
+    return said.splitlines()[0] if said else type(error.orig).__name__
 
 
 def check_revision(found: str | None) -> None:
