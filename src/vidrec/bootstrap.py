@@ -154,6 +154,7 @@ def open_worker(settings: Settings, *, concurrency: int) -> Iterator[Worker]:
             poll_s=settings.poll_s,
             concurrency=concurrency,
             recommendation_days=settings.recommendation_days,
+            job_days=settings.job_days,
             sweep=open_uploads(settings, database, queue).sweep,
         )
     finally:

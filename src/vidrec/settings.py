@@ -101,6 +101,9 @@ class Settings(BaseSettings):
     recommendation_days: float = Field(
         default=30.0, gt=0, description="How long answers can be looked up and paged, in days."
     )
+    job_days: float = Field(
+        default=7.0, gt=0, description="How long jobs that are done or cancelled are kept, in days; dead ones stay."
+    )
     poll_s: float = Field(default=0.2, gt=0, description="How often an idle worker looks for work.")
     log_level: str = Field(
         default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="DEBUG, INFO, WARNING or ERROR."

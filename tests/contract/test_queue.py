@@ -416,6 +416,80 @@ def test_what_is_due_is_known_without_taking_it(database: SqlDatabase, queue: Jo
     assert queue.due(KINDS)
 
 
+def test_how_long_the_oldest_due_job_waits_is_known(database: SqlDatabase, queue: JobQueue, clock: Clock) -> None:
+    assert queue.due_since() is None
+    enqueue(database, queue, job())
+    begun = clock.now
+    clock.advance(60)
+    enqueue(database, queue, job(priority=1))
+    clock.advance(60)
+    since = queue.due_since()
+    assert since is not None
+    assert clock.now - since == pytest.approx(timedelta(seconds=120), abs=timedelta(seconds=5)), begun
+    queue.retry(lease(queue), "later")
+    complete(database, queue, lease(queue))
+    assert queue.due_since() is None
+
+
+def test_a_job_that_is_held_stays_ours_to_the_end_of_the_transaction(
+    database: SqlDatabase, queue: JobQueue, clock: Clock
+) -> None:
+    enqueue(database, queue, job())
+    first = lease(queue, lease_s=30.0)
+    with database.transaction() as uow:
+        queue.hold(uow, first)
+    clock.advance(31)
+    with database.transaction() as uow:
+        queue.hold(uow, first)  # nobody has taken it over
+    second = lease(queue)
+    with pytest.raises(LeaseLost), database.transaction() as uow:
+        queue.hold(uow, first)
+    with database.transaction() as uow:
+        queue.hold(uow, second)
+        queue.complete(uow, second)
+    with pytest.raises(LeaseLost), database.transaction() as uow:
+        queue.hold(uow, second)
+
+
+def test_a_dead_job_is_revived_with_all_its_attempts(database: SqlDatabase, queue: JobQueue, clock: Clock) -> None:
+    [job_id] = enqueue(database, queue, job(dedupe_key="a", video_id="v"))
+    with database.transaction() as uow:
+        assert queue.revive(uow, job_id) is None
+    exhaust(queue, clock)
+    with database.transaction() as uow:
+        assert queue.revive(uow, job_id) is None  # not dead yet
+        queue.bury(uow)
+        revived = queue.revive(uow, job_id)
+    assert revived is not None
+    assert (revived.id, revived.state, revived.attempts, revived.video_id) == (job_id, JobState.QUEUED, 0, "v")
+    assert enqueue(database, queue, job(dedupe_key="a")) == [job_id]
+    exhaust(queue, clock, 4)
+    leased = lease(queue)
+    assert leased.attempts == 5
+    assert leased.last_error == "no luck"
+    complete(database, queue, leased)
+    assert queue.get([job_id])[job_id].last_error is None
+
+
+def test_ended_jobs_are_forgotten_in_time_but_for_dead_ones(
+    database: SqlDatabase, queue: JobQueue, clock: Clock
+) -> None:
+    done, dead, cancelled, waiting, new = enqueue(database, queue, *(job(i) for i in range(5)))
+    complete(database, queue, lease(queue))
+    fail(database, queue, lease(queue))
+    with database.transaction() as uow:
+        queue.cancel(uow, job_id=cancelled)
+    clock.advance(3600)
+    leased = queue.lease(KINDS, lease_s=30)
+    assert leased is not None
+    with database.transaction() as uow:
+        queue.cancel(uow, job_id=new)
+        assert queue.prune(uow, clock.now - timedelta(hours=2)) == 0
+        assert queue.prune(uow, clock.now - timedelta(minutes=30)) == 2
+    assert set(queue.get([done, dead, cancelled, waiting, new])) == {dead, waiting, new}
+    complete(database, queue, leased)
+
+
 def test_threads_never_share_a_job(database: SqlDatabase, queue: JobQueue) -> None:
     ids = enqueue(database, queue, *(job(i) for i in range(60)))
 

@@ -79,6 +79,7 @@ class Worker:
         concurrency: int = 2,
         patience_s: float = PATIENCE_S,
         recommendation_days: float = 30.0,
+        job_days: float = 7.0,
         sweep: Callable[[], object] | None = None,
     ) -> None:
         """`sweep`: what is to be looked for again and again, such as uploads that nobody told of."""
@@ -94,6 +95,7 @@ class Worker:
         self._concurrency = concurrency
         self._patience_s = patience_s
         self._recommendation_days = recommendation_days
+        self._job_days = job_days
         self._sweep = sweep
         self._stop = threading.Event()
         self._leases: set[_Lease] = set()
@@ -390,8 +392,9 @@ class Worker:
     def _prune(self) -> None:
         with self._database.transaction() as uow:
             gone = uow.recommendations.prune(utc_now() - timedelta(days=self._recommendation_days))
-        if gone:
-            log.info("%d recommendations older than %g days forgotten", gone, self._recommendation_days)
+            ended = self._queue.prune(uow, utc_now() - timedelta(days=self._job_days))
+        if gone or ended:
+            log.info("%d old recommendations and %d old jobs forgotten", gone, ended)
 
     def _plan_missing(self) -> bool:
         with self._database.transaction() as uow:
