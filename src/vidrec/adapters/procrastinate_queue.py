@@ -8,6 +8,7 @@ what else is mapped, and how."""
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -26,6 +27,8 @@ from vidrec.domain.models import Job, JobState, NewJob
 
 FIRST_RETRY_S = 1.0
 LAST_RETRY_S = 300.0
+LOOK_FOR_EXPIRED_S = 1.0
+"""How often a busy worker looks for jobs of silent ones."""
 _STATES = {
     "todo": JobState.QUEUED,
     "doing": JobState.RUNNING,
@@ -38,14 +41,12 @@ _STATES = {
 _STATE = "CASE WHEN status = 'doing' AND worker_id IS NULL THEN 'todo' ELSE status::text END"
 """A job that nobody holds any more and whose attempts are used up stays `doing` until it is buried: Procrastinate would
 lease it again otherwise."""
-_ROW = f"""
-SELECT id, queue_name, args, priority, worker_id, {_STATE} AS status,
-       attempts + CASE WHEN status = 'doing' THEN 1 ELSE 0 END AS attempts,
-       (SELECT min(at) FROM procrastinate_events WHERE job_id = procrastinate_jobs.id AND type = 'deferred')
-           AS created_at,
-       scheduled_at
-FROM procrastinate_jobs
+_COLUMNS = f"""
+procrastinate_jobs.id, queue_name, args, priority, worker_id, {_STATE} AS status,
+attempts + CASE WHEN status = 'doing' THEN 1 ELSE 0 END AS attempts, scheduled_at,
+(SELECT min(at) FROM procrastinate_events WHERE job_id = procrastinate_jobs.id AND type = 'deferred') AS created_at
 """
+_ROW = f"SELECT {_COLUMNS} FROM procrastinate_jobs"
 _LEASE_OVER = """
 NOT EXISTS (SELECT 1 FROM procrastinate_workers AS holder
             WHERE holder.id = procrastinate_jobs.worker_id AND holder.last_heartbeat >= now())
@@ -65,6 +66,7 @@ class ProcrastinateQueue:
     def __init__(self, database: SqlDatabase, *, max_attempts: int = 5) -> None:
         self._database = database
         self._max_attempts = max_attempts
+        self._look_again = 0.0
         # Never opened: every call names the connection of a transaction of ours.
         self._manager = JobManager(SyncPsycopgConnector())
 
@@ -82,21 +84,17 @@ class ProcrastinateQueue:
                 return [known.get(job.dedupe_key) or added[job.dedupe_key or n] for n, job in enumerate(new)]
 
     def lease(self, kinds: Sequence[str], *, lease_s: float) -> Job | None:
+        statement = text(
+            "WITH holder AS (INSERT INTO procrastinate_workers (last_heartbeat)"
+            " VALUES (now() + make_interval(secs => :lease_s)) RETURNING id)"
+            " UPDATE procrastinate_jobs SET worker_id = holder.id FROM holder WHERE procrastinate_jobs.id = :id"
+            f" RETURNING {_COLUMNS}"
+        )
         with self._database.transaction() as uow:
-            connection = uow.connection
-            self._take_back_expired(connection)
-            found = _call(connection, "fetch_job", queues=list(kinds), worker_id=None).one()
-            if found.id is None:
+            found = self._fetch(uow.connection, kinds)
+            if found is None:
                 return None
-            lease = """
-                WITH holder AS (
-                    INSERT INTO procrastinate_workers (last_heartbeat)
-                    VALUES (now() + make_interval(secs => :lease_s)) RETURNING id
-                )
-                UPDATE procrastinate_jobs SET worker_id = holder.id FROM holder WHERE procrastinate_jobs.id = :id
-            """
-            connection.execute(text(lease), {"lease_s": lease_s, "id": found.id})
-            return _read(connection, "id = :id", {"id": found.id})[0]
+            return _job(uow.connection.execute(statement, {"lease_s": lease_s, "id": found}).one())
 
     def due(self, kinds: Sequence[str]) -> bool:
         statement = text(
@@ -251,12 +249,27 @@ class ProcrastinateQueue:
         savepoint.commit()
         return [str(job.id) for job in added]
 
-    def _take_back_expired(self, connection: Connection) -> None:
-        """Jobs whose holder is silent wait again, where they may be tried once more."""
+    def _fetch(self, connection: Connection, kinds: Sequence[str]) -> int | None:
+        """The id of the next job, which is `doing` now. Jobs whose holder is silent wait again first: now and then, and
+        before nothing is answered."""
+        names = {"queues": list(kinds), "worker_id": None}
+        looked = time.monotonic() >= self._look_again
+        if looked:
+            self._take_back_expired(connection)
+        found: int | None = _call(connection, "fetch_job", **names).one().id
+        if found is None and not looked and self._take_back_expired(connection):
+            found = _call(connection, "fetch_job", **names).one().id
+        return found
+
+    def _take_back_expired(self, connection: Connection) -> bool:
+        """Whether there were some that may be tried once more."""
+        self._look_again = time.monotonic() + LOOK_FOR_EXPIRED_S
         statement = text(f"SELECT id FROM procrastinate_jobs WHERE {_EXPIRED} ORDER BY id FOR UPDATE SKIP LOCKED")
-        for job_id in connection.execute(statement, {"max_attempts": self._max_attempts}).scalars().all():
+        expired = connection.execute(statement, {"max_attempts": self._max_attempts}).scalars().all()
+        for job_id in expired:
             _let_go(connection, job_id)
             _retry(connection, job_id, 0)
+        return bool(expired)
 
     def _if_held(self, job: Job, action: Callable[[Connection], None]) -> None:
         """Does it in a transaction in which the job is ours; nothing where it is not any more."""
