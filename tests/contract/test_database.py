@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -11,7 +13,7 @@ import pytest
 from sqlalchemy import text
 
 from tests.contract.sql import add, new_video
-from vidrec.adapters.sql import SqlDatabase, migrate
+from vidrec.adapters.sql import Connections, SqlDatabase, migrate
 from vidrec.adapters.sql.schema import SCHEMA_REVISION
 from vidrec.domain.errors import InvalidInput, NotFound, StoreUnavailable
 from vidrec.domain.models import VideoStatus
@@ -81,6 +83,57 @@ def test_a_file_that_is_no_database_is_unavailable(tmp_path: Path) -> None:
         migrate(f"sqlite:///{file}")
     with closing(SqlDatabase(f"sqlite:///{file}")) as database, pytest.raises(StoreUnavailable, match="not a database"):
         database.ping()
+
+
+@pytest.mark.full
+def test_a_server_that_does_not_answer_holds_up_one_caller_at_a_time() -> None:
+    """It takes connections and is silent, like a host behind a firewall or one that is stuck."""
+    with (
+        socket.create_server(("127.0.0.1", 0)) as silent,
+        closing(SqlDatabase(f"postgresql://x@127.0.0.1:{silent.getsockname()[1]}/x")) as database,
+    ):
+
+        def wait_s(_: int) -> float:
+            began = time.monotonic()
+            with pytest.raises(StoreUnavailable, match="does not answer"):
+                database.ping()
+            return time.monotonic() - began
+
+        assert wait_s(0) < 6
+        with ThreadPoolExecutor(8) as pool:
+            waited = sorted(pool.map(wait_s, range(8)))
+        assert waited[6] < 1
+        assert waited[7] < 6
+
+
+def test_a_statement_has_its_time(postgres_url: str) -> None:
+    with closing(SqlDatabase(postgres_url, Connections(statement_timeout_s=0.1))) as database:
+        with pytest.raises(StoreUnavailable, match="statement timeout"), database.snapshot() as uow:
+            uow.connection.execute(text("SELECT pg_sleep(5)"))
+        database.ping()
+
+
+def test_a_snapshot_cannot_write(postgres_url: str) -> None:
+    with (
+        closing(SqlDatabase(postgres_url)) as database,
+        pytest.raises(StoreUnavailable, match="read-only"),
+        database.snapshot() as uow,
+    ):
+        uow.catalogue.add(new_video())
+
+
+@pytest.mark.parametrize("prefix", ["postgres", "postgresql", "postgresql+psycopg"])
+def test_every_way_to_name_postgres_is_understood(postgres_url: str, prefix: str) -> None:
+    with closing(SqlDatabase(postgres_url.replace("postgresql", prefix))) as database:
+        database.ping()
+        assert database.dialect == "postgresql"
+
+
+def test_a_long_location_is_kept(database: SqlDatabase) -> None:
+    location = "file:///" + "".join(f"{n:08x}" for n in range(2000))
+    add(database, location=location)
+    with database.snapshot() as uow:
+        assert list(uow.catalogue.find_by_location([location])) == [location]
 
 
 @pytest.mark.parametrize("url", ["nonsense", "nosuchdialect://host/db", ""])
