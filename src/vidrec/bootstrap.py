@@ -3,6 +3,7 @@ a process loads only what it uses."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -10,25 +11,49 @@ from vidrec.application.ports import Database, Encoder, FrameSource, JobQueue, M
 from vidrec.application.services import Services
 from vidrec.application.upload import UploadPolicy, Uploads
 from vidrec.application.worker import Worker
+from vidrec.domain.errors import SchemaOutdated, StoreUnavailable
 from vidrec.settings import Settings
+
+log = logging.getLogger(__name__)
 
 
 def open_database(settings: Settings) -> Database:
-    """The SQL store; on the embedded default the data folder and the schema are made where they are not there."""
-    from vidrec.adapters.sql import SqlDatabase, migrate
+    """The SQL store; on the embedded default the data folder and the schema are made where they are not there.
+    Elsewhere SchemaOutdated where `vidrec migrate` must be run first; a store that does not answer now may do so
+    later."""
+    from vidrec.adapters.sql import Connections, SqlDatabase, migrate
 
     if not settings.database_url:
         settings.data_dir.mkdir(parents=True, exist_ok=True)
         migrate(settings.sql_url)
-    return SqlDatabase(settings.sql_url)
+    bounds = Connections(
+        pool_size=settings.database_pool_size,
+        pool_overflow=settings.database_pool_overflow,
+        connect_timeout_s=settings.database_connect_timeout_s,
+        statement_timeout_s=settings.database_statement_timeout_s,
+    )
+    database = SqlDatabase(settings.sql_url, bounds)
+    try:
+        database.ping()
+    except SchemaOutdated:
+        database.close()
+        raise
+    except StoreUnavailable as error:
+        log.warning("starting without SQL: %s", error)
+    return database
 
 
 def open_queue(settings: Settings, database: Database) -> JobQueue:
     """The job queue in the same SQL store."""
     from vidrec.adapters.sql import SqlDatabase
-    from vidrec.adapters.sqlite_queue import SqliteQueue
 
     assert isinstance(database, SqlDatabase)
+    if database.dialect == "postgresql":
+        from vidrec.adapters.procrastinate_queue import ProcrastinateQueue
+
+        return ProcrastinateQueue(database, max_attempts=settings.max_attempts)
+    from vidrec.adapters.sqlite_queue import SqliteQueue
+
     return SqliteQueue(database, max_attempts=settings.max_attempts)
 
 
@@ -129,6 +154,7 @@ def open_worker(settings: Settings, *, concurrency: int) -> Iterator[Worker]:
             poll_s=settings.poll_s,
             concurrency=concurrency,
             recommendation_days=settings.recommendation_days,
+            job_days=settings.job_days,
             sweep=open_uploads(settings, database, queue).sweep,
         )
     finally:

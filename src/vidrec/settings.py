@@ -29,7 +29,21 @@ class Settings(BaseSettings):
     data_dir: Path = Field(
         default=Path("data"), description="Folder of the embedded stores: SQL, vectors, media, models."
     )
-    database_url: str = Field(default="", description="SQLAlchemy URL; empty: SQLite in the data folder.")
+    database_url: str = Field(
+        default="",
+        description="`postgresql://user:password@host/name`; empty: SQLite in the data folder.",
+        repr=False,
+    )
+    database_pool_size: int = Field(default=5, ge=1, description="SQL connections that a process keeps open.")
+    database_pool_overflow: int = Field(
+        default=25, ge=0, description="More that it opens while it needs them; the API needs 24 in all at most."
+    )
+    database_connect_timeout_s: float = Field(
+        default=3.0, ge=2, description="PostgreSQL: longest wait for a connection, in seconds."
+    )
+    database_statement_timeout_s: float = Field(
+        default=30.0, ge=0, description="PostgreSQL: longest run of one statement, in seconds; 0: no bound."
+    )
     milvus_uri: str = Field(
         default=_DEFAULT_MILVUS_URI,
         description="Address of the Milvus server; `vidrec run` brings its own unless another is named.",
@@ -86,6 +100,9 @@ class Settings(BaseSettings):
     max_pixels: int = Field(default=8192 * 4320, gt=0, description="Frames with more pixels than this are refused.")
     recommendation_days: float = Field(
         default=30.0, gt=0, description="How long answers can be looked up and paged, in days."
+    )
+    job_days: float = Field(
+        default=7.0, gt=0, description="How long jobs that are done or cancelled are kept, in days; dead ones stay."
     )
     poll_s: float = Field(default=0.2, gt=0, description="How often an idle worker looks for work.")
     log_level: str = Field(

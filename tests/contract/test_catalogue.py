@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import select
 
 from tests.contract.sql import MEDIA, add, add_indexed, new_video
 from vidrec.adapters.sql import SqlDatabase
+from vidrec.adapters.sql.schema import videos
 from vidrec.application.ports import VideoChanges
 from vidrec.domain.errors import Conflict, FailureReason, NotFound
 from vidrec.domain.models import Interaction, InteractionType, Playback, Video, VideoStatus, new_id, utc_now
@@ -300,8 +300,8 @@ def test_what_only_probing_tells_is_not_kept(database: SqlDatabase) -> None:
     with database.transaction() as uow:
         uow.catalogue.mark_indexed(video.id, model_version="m1", media=media, segment_count=1)
         assert uow.catalogue.get([video.id])[video.id].media == MEDIA
-        kept = uow.connection.execute(text("SELECT media FROM videos WHERE id = :id"), {"id": video.id}).scalar()
-    assert set(json.loads(kept)) == {"container", "video_codec", "audio_codec", "width", "height", "duration_s"}
+        kept = uow.connection.execute(select(videos.c.media).where(videos.c.id == video.id)).scalar()
+    assert set(kept) == {"container", "video_codec", "audio_codec", "width", "height", "duration_s"}
 
 
 def watched(video: Video, *, days_ago: float = 0.0, kind: InteractionType = InteractionType.LIKE) -> Interaction:

@@ -2,29 +2,21 @@
 
 from __future__ import annotations
 
+import socket
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
 import pytest
-from alembic import command
-from alembic.autogenerate import compare_metadata
-from alembic.config import Config
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
-import vidrec.adapters.sql
 from tests.contract.sql import add, new_video
-from vidrec.adapters.sql import SqlDatabase, migrate
-from vidrec.adapters.sql.database import open_engine
-from vidrec.adapters.sql.schema import SCHEMA_REVISION, metadata
-from vidrec.adapters.sqlite_queue import SqliteQueue
-from vidrec.application.jobs import index_job
+from vidrec.adapters.sql import Connections, SqlDatabase, migrate
+from vidrec.adapters.sql.schema import SCHEMA_REVISION
 from vidrec.domain.errors import InvalidInput, NotFound, StoreUnavailable
-from vidrec.domain.models import VideoStatus, new_id, utc_now
-from vidrec.domain.uploads import Stage, VideoProgress
+from vidrec.domain.models import VideoStatus
 
 
 def count(database: SqlDatabase) -> int:
@@ -93,6 +85,57 @@ def test_a_file_that_is_no_database_is_unavailable(tmp_path: Path) -> None:
         database.ping()
 
 
+@pytest.mark.full
+def test_a_server_that_does_not_answer_holds_up_one_caller_at_a_time() -> None:
+    """It takes connections and is silent, like a host behind a firewall or one that is stuck."""
+    with (
+        socket.create_server(("127.0.0.1", 0)) as silent,
+        closing(SqlDatabase(f"postgresql://x@127.0.0.1:{silent.getsockname()[1]}/x")) as database,
+    ):
+
+        def wait_s(_: int) -> float:
+            began = time.monotonic()
+            with pytest.raises(StoreUnavailable, match="does not answer"):
+                database.ping()
+            return time.monotonic() - began
+
+        assert wait_s(0) < 6
+        with ThreadPoolExecutor(8) as pool:
+            waited = sorted(pool.map(wait_s, range(8)))
+        assert waited[6] < 1
+        assert waited[7] < 6
+
+
+def test_a_statement_has_its_time(postgres_url: str) -> None:
+    with closing(SqlDatabase(postgres_url, Connections(statement_timeout_s=0.1))) as database:
+        with pytest.raises(StoreUnavailable, match="statement timeout"), database.snapshot() as uow:
+            uow.connection.execute(text("SELECT pg_sleep(5)"))
+        database.ping()
+
+
+def test_a_snapshot_cannot_write(postgres_url: str) -> None:
+    with (
+        closing(SqlDatabase(postgres_url)) as database,
+        pytest.raises(StoreUnavailable, match="read-only"),
+        database.snapshot() as uow,
+    ):
+        uow.catalogue.add(new_video())
+
+
+@pytest.mark.parametrize("prefix", ["postgres", "postgresql", "postgresql+psycopg"])
+def test_every_way_to_name_postgres_is_understood(postgres_url: str, prefix: str) -> None:
+    with closing(SqlDatabase(postgres_url.replace("postgresql", prefix))) as database:
+        database.ping()
+        assert database.dialect == "postgresql"
+
+
+def test_a_long_location_is_kept(database: SqlDatabase) -> None:
+    location = "file:///" + "".join(f"{n:08x}" for n in range(2000))
+    add(database, location=location)
+    with database.snapshot() as uow:
+        assert list(uow.catalogue.find_by_location([location])) == [location]
+
+
 @pytest.mark.parametrize("url", ["nonsense", "nosuchdialect://host/db", ""])
 def test_a_url_that_cannot_be_used_is_refused(url: str) -> None:
     with pytest.raises(InvalidInput, match="VIDREC_DATABASE_URL"):
@@ -117,71 +160,3 @@ def test_ping_tells_of_an_older_schema_and_takes_a_newer(database: SqlDatabase, 
     else:
         with pytest.raises(StoreUnavailable, match=f"0000.*{SCHEMA_REVISION}.*vidrec migrate"):
             database.ping()
-
-
-def test_the_newest_migration_is_the_revision_that_the_code_names() -> None:
-    config = Config()
-    config.set_main_option("script_location", str(Path(vidrec.adapters.sql.__file__).parent / "migrations"))
-    assert ScriptDirectory.from_config(config).get_current_head() == SCHEMA_REVISION
-
-
-FIRST_VIDEO = """
-INSERT INTO videos (id, external_id, title, title_folded, category, tags, location, filename, size_bytes,
-                    content_sha256, status, segment_count, available, created_at)
-VALUES (:id, 'old', '떡볶이', '떡볶이', NULL, '["a", "b"]', 'file:///old.mp4', 'old.mp4', 7, :digest, 'queued', 0, 1,
-        '2026-01-01 00:00:00.000000')
-"""
-"""As release 0001 wrote it."""
-
-
-def test_a_library_of_the_first_schema_is_taken_along(tmp_path: Path) -> None:
-    """Rows of 0001 are as they were and can be worked with; the release before still finds and writes what it knows."""
-    url = f"sqlite:///{tmp_path / 'vidrec.db'}"
-    engine = open_engine(url)
-    config = Config()
-    config.set_main_option("script_location", str(Path(vidrec.adapters.sql.__file__).parent / "migrations"))
-    with engine.connect().execution_options(vidrec_write=True) as connection, connection.begin():
-        config.attributes["connection"] = connection
-        command.upgrade(config, "0001")
-        old, later = new_id(), new_id()
-        connection.execute(text(FIRST_VIDEO), {"id": old, "digest": "0" * 64})
-        connection.execute(text("UPDATE videos SET external_id = 'first'"))
-    with closing(SqlDatabase(url)) as database:
-        with pytest.raises(StoreUnavailable, match="vidrec migrate"):
-            database.ping()
-        columns = {name: _columns(database, name) for name in ("videos", "jobs", "interactions", "receipts")}
-        migrate(url)
-        migrate(url)
-        database.ping()
-        for name, before in columns.items():
-            assert set(before) <= set(_columns(database, name)), name
-        with database.transaction() as uow:
-            uow.connection.execute(text(FIRST_VIDEO), {"id": later, "digest": "1" * 64})
-            videos = uow.catalogue.get([old, later])
-            assert [videos[i].external_id for i in (old, later)] == ["first", "old"]
-            assert {(v.title, v.tags, v.status) for v in videos.values()} == {
-                ("떡볶이", ("a", "b"), VideoStatus.QUEUED)
-            }
-            assert uow.uploads.waiting(10) == []
-            uow.progress.put(old, VideoProgress(Stage.DECODING, 1, 2))
-            uow.uploads.mark_recommendable(old, utc_now())
-            assert uow.uploads.seconds_to_recommendable()[1] == 0
-            assert uow.progress.get([old]) == {old: VideoProgress(Stage.DECODING, 1, 2)}
-            SqliteQueue(database).enqueue(uow, [index_job(old)])
-        assert [job.video_id for job in SqliteQueue(database).list()] == [old]
-    with engine.connect() as connection:
-        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
-    engine.dispose()
-
-
-def _columns(database: SqlDatabase, table: str) -> list[str]:
-    with database.snapshot() as uow:
-        return [row.name for row in uow.connection.execute(text(f"PRAGMA table_info({table})"))]
-
-
-def test_the_migrations_make_the_schema_that_the_code_uses(database_url: str) -> None:
-    engine = open_engine(database_url)
-    with engine.connect() as connection:
-        differences = compare_metadata(MigrationContext.configure(connection), metadata)
-    engine.dispose()
-    assert differences == []

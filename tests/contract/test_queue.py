@@ -10,11 +10,13 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 
 import pytest
+from sqlalchemy import text
 
 from tests.contract.sql import new_video
+from vidrec.adapters.procrastinate_queue import ProcrastinateQueue
 from vidrec.adapters.sql import SqlDatabase
 from vidrec.adapters.sqlite_queue import SqliteQueue
-from vidrec.application.ports import UnitOfWork
+from vidrec.application.ports import JobQueue, UnitOfWork
 from vidrec.domain.errors import LeaseLost
 from vidrec.domain.models import Job, JobState, NewJob, new_id, utc_now
 
@@ -22,6 +24,8 @@ KINDS = ["index"]
 
 
 class Clock:
+    """Time as the queue sees it."""
+
     def __init__(self) -> None:
         self.now = utc_now()
 
@@ -32,13 +36,31 @@ class Clock:
         self.now += timedelta(seconds=seconds)
 
 
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
+class ServerClock(Clock):
+    """PostgreSQL's clock goes its own way: instead of moving it, all that is noted is made older."""
+
+    def __init__(self, database: SqlDatabase) -> None:
+        super().__init__()
+        self._database = database
+
+    def advance(self, seconds: float) -> None:
+        columns = {"workers": "last_heartbeat", "jobs": "scheduled_at", "events": "at"}
+        with self._database.transaction() as uow:
+            for table, column in columns.items():
+                statement = f"UPDATE procrastinate_{table} SET {column} = {column} - make_interval(secs => :seconds)"
+                uow.connection.execute(text(statement), {"seconds": seconds})
+            self.now = uow.connection.execute(text("SELECT now()")).scalar_one()
 
 
 @pytest.fixture
-def queue(database: SqlDatabase, clock: Clock) -> SqliteQueue:
+def clock(database: SqlDatabase) -> Clock:
+    return ServerClock(database) if database.dialect == "postgresql" else Clock()
+
+
+@pytest.fixture
+def queue(database: SqlDatabase, clock: Clock) -> JobQueue:
+    if database.dialect == "postgresql":
+        return ProcrastinateQueue(database, max_attempts=5)
     return SqliteQueue(database, max_attempts=5, clock=clock)
 
 
@@ -46,23 +68,23 @@ def job(number: int = 0, **more: object) -> NewJob:
     return NewJob(**{"kind": "index", "payload": {"number": number, "näme": ["ü"]}, **more})  # type: ignore[arg-type]
 
 
-def enqueue(database: SqlDatabase, queue: SqliteQueue, *jobs: NewJob) -> list[str]:
+def enqueue(database: SqlDatabase, queue: JobQueue, *jobs: NewJob) -> list[str]:
     with database.transaction() as uow:
         return list(queue.enqueue(uow, jobs))
 
 
-def lease(queue: SqliteQueue, *, lease_s: float = 30.0) -> Job:
+def lease(queue: JobQueue, *, lease_s: float = 30.0) -> Job:
     leased = queue.lease(KINDS, lease_s=lease_s)
     assert leased is not None
     return leased
 
 
-def complete(database: SqlDatabase, queue: SqliteQueue, leased: Job) -> None:
+def complete(database: SqlDatabase, queue: JobQueue, leased: Job) -> None:
     with database.transaction() as uow:
         queue.complete(uow, leased)
 
 
-def state(queue: SqliteQueue, job_id: str) -> JobState:
+def state(queue: JobQueue, job_id: str) -> JobState:
     return queue.get([job_id])[job_id].state
 
 
@@ -78,7 +100,7 @@ def undone(database: SqlDatabase, action: Callable[[UnitOfWork], object]) -> Non
         fail_after()
 
 
-def test_a_job_is_leased_as_it_was_enqueued_once(database: SqlDatabase, queue: SqliteQueue) -> None:
+def test_a_job_is_leased_as_it_was_enqueued_once(database: SqlDatabase, queue: JobQueue) -> None:
     [job_id] = enqueue(database, queue, job(7, video_id="v", priority=3))
     leased = lease(queue)
     assert (leased.id, leased.kind, leased.video_id, leased.priority) == (job_id, "index", "v", 3)
@@ -91,7 +113,7 @@ def test_a_job_is_leased_as_it_was_enqueued_once(database: SqlDatabase, queue: S
     assert queue.lease(KINDS, lease_s=30.0) is None
 
 
-def test_an_empty_queue_has_nothing(database: SqlDatabase, queue: SqliteQueue) -> None:
+def test_an_empty_queue_has_nothing(database: SqlDatabase, queue: JobQueue) -> None:
     assert queue.lease(KINDS, lease_s=30.0) is None
     assert enqueue(database, queue) == []
     assert queue.get([new_id()]) == {}
@@ -99,7 +121,7 @@ def test_an_empty_queue_has_nothing(database: SqlDatabase, queue: SqliteQueue) -
     assert queue.counts() == {}
 
 
-def test_priority_first_then_the_order_of_arrival(database: SqlDatabase, queue: SqliteQueue, clock: Clock) -> None:
+def test_priority_first_then_the_order_of_arrival(database: SqlDatabase, queue: JobQueue, clock: Clock) -> None:
     ids = enqueue(database, queue, *(job(i, priority=i % 2) for i in range(10)))
     clock.advance(1)
     ids += enqueue(database, queue, job(10), job(11, priority=1))
@@ -107,7 +129,7 @@ def test_priority_first_then_the_order_of_arrival(database: SqlDatabase, queue: 
     assert leased == [*ids[1:10:2], ids[11], *ids[0:10:2], ids[10]]
 
 
-def test_only_the_kinds_asked_for_are_leased(database: SqlDatabase, queue: SqliteQueue) -> None:
+def test_only_the_kinds_asked_for_are_leased(database: SqlDatabase, queue: JobQueue) -> None:
     enqueue(database, queue, job(kind="a"), job(kind="b"))
     assert queue.lease(["c"], lease_s=30.0) is None
     assert queue.lease([], lease_s=30.0) is None
@@ -117,7 +139,7 @@ def test_only_the_kinds_asked_for_are_leased(database: SqlDatabase, queue: Sqlit
 
 
 def test_a_lease_that_is_not_renewed_goes_to_somebody_else(
-    database: SqlDatabase, queue: SqliteQueue, clock: Clock
+    database: SqlDatabase, queue: JobQueue, clock: Clock
 ) -> None:
     enqueue(database, queue, job())
     first = lease(queue, lease_s=30.0)
@@ -141,7 +163,7 @@ def test_a_lease_that_is_not_renewed_goes_to_somebody_else(
     complete(database, queue, second)
 
 
-def test_a_renewed_lease_holds(database: SqlDatabase, queue: SqliteQueue, clock: Clock) -> None:
+def test_a_renewed_lease_holds(database: SqlDatabase, queue: JobQueue, clock: Clock) -> None:
     enqueue(database, queue, job())
     leased = lease(queue, lease_s=30.0)
     for _ in range(5):
@@ -151,7 +173,7 @@ def test_a_renewed_lease_holds(database: SqlDatabase, queue: SqliteQueue, clock:
     complete(database, queue, leased)
 
 
-def test_a_token_that_was_made_up_does_nothing(database: SqlDatabase, queue: SqliteQueue) -> None:
+def test_a_token_that_was_made_up_does_nothing(database: SqlDatabase, queue: JobQueue) -> None:
     [job_id] = enqueue(database, queue, job())
     for token in (None, new_id()):
         made_up = replace(queue.get([job_id])[job_id], lease_token=token)
@@ -162,7 +184,7 @@ def test_a_token_that_was_made_up_does_nothing(database: SqlDatabase, queue: Sql
     assert state(queue, job_id) is JobState.QUEUED
 
 
-def test_completing_twice_is_refused(database: SqlDatabase, queue: SqliteQueue) -> None:
+def test_completing_twice_is_refused(database: SqlDatabase, queue: JobQueue) -> None:
     enqueue(database, queue, job())
     leased = lease(queue)
     complete(database, queue, leased)
@@ -170,7 +192,7 @@ def test_completing_twice_is_refused(database: SqlDatabase, queue: SqliteQueue) 
         complete(database, queue, leased)
 
 
-def test_retries_wait_longer_each_time(database: SqlDatabase, queue: SqliteQueue, clock: Clock) -> None:
+def test_retries_wait_longer_each_time(database: SqlDatabase, queue: JobQueue, clock: Clock) -> None:
     enqueue(database, queue, job())
     pauses = []
     for attempt in range(1, 5):
@@ -186,7 +208,7 @@ def test_retries_wait_longer_each_time(database: SqlDatabase, queue: SqliteQueue
     assert all(later > 2 * earlier for earlier, later in pairwise(pauses))
 
 
-def test_a_job_that_waits_does_not_hold_up_others(database: SqlDatabase, queue: SqliteQueue) -> None:
+def test_a_job_that_waits_does_not_hold_up_others(database: SqlDatabase, queue: JobQueue) -> None:
     first, second = enqueue(database, queue, job(priority=1), job())
     leased = lease(queue)
     assert leased.id == first
@@ -194,7 +216,7 @@ def test_a_job_that_waits_does_not_hold_up_others(database: SqlDatabase, queue: 
     assert lease(queue).id == second
 
 
-def exhaust(queue: SqliteQueue, clock: Clock, times: int = 5) -> Job:
+def exhaust(queue: JobQueue, clock: Clock, times: int = 5) -> Job:
     for _ in range(times):
         leased = lease(queue)
         queue.retry(leased, "no luck")
@@ -202,7 +224,7 @@ def exhaust(queue: SqliteQueue, clock: Clock, times: int = 5) -> Job:
     return leased
 
 
-def test_exhausted_jobs_are_buried_once(database: SqlDatabase, queue: SqliteQueue, clock: Clock) -> None:
+def test_exhausted_jobs_are_buried_once(database: SqlDatabase, queue: JobQueue, clock: Clock) -> None:
     [job_id] = enqueue(database, queue, job(video_id="v"))
     exhaust(queue, clock, 4)
     with database.transaction() as uow:
@@ -219,7 +241,7 @@ def test_exhausted_jobs_are_buried_once(database: SqlDatabase, queue: SqliteQueu
     assert queue.counts() == {JobState.DEAD: 1}
 
 
-def test_a_job_whose_workers_all_die_is_buried_too(database: SqlDatabase, queue: SqliteQueue, clock: Clock) -> None:
+def test_a_job_whose_workers_all_die_is_buried_too(database: SqlDatabase, queue: JobQueue, clock: Clock) -> None:
     enqueue(database, queue, job())
     for _ in range(5):
         leased = lease(queue, lease_s=30.0)
@@ -233,7 +255,7 @@ def test_a_job_whose_workers_all_die_is_buried_too(database: SqlDatabase, queue:
         queue.renew(leased, lease_s=30.0)
 
 
-def test_burying_takes_part_in_the_transaction(database: SqlDatabase, queue: SqliteQueue, clock: Clock) -> None:
+def test_burying_takes_part_in_the_transaction(database: SqlDatabase, queue: JobQueue, clock: Clock) -> None:
     [job_id] = enqueue(database, queue, job())
     exhaust(queue, clock)
     undone(database, queue.bury)
@@ -242,7 +264,7 @@ def test_burying_takes_part_in_the_transaction(database: SqlDatabase, queue: Sql
         assert [dead.id for dead in queue.bury(uow)] == [job_id]
 
 
-def test_releasing_does_not_count_the_attempt(database: SqlDatabase, queue: SqliteQueue) -> None:
+def test_releasing_does_not_count_the_attempt(database: SqlDatabase, queue: JobQueue) -> None:
     enqueue(database, queue, job())
     for _ in range(10):
         leased = lease(queue)
@@ -250,12 +272,12 @@ def test_releasing_does_not_count_the_attempt(database: SqlDatabase, queue: Sqli
         queue.release(leased)
 
 
-def fail(database: SqlDatabase, queue: SqliteQueue, leased: Job) -> None:
+def fail(database: SqlDatabase, queue: JobQueue, leased: Job) -> None:
     with database.transaction() as uow:
         queue.fail(uow, leased, "it is a text file")
 
 
-def test_failing_is_for_good(database: SqlDatabase, queue: SqliteQueue, clock: Clock) -> None:
+def test_failing_is_for_good(database: SqlDatabase, queue: JobQueue, clock: Clock) -> None:
     [job_id] = enqueue(database, queue, job())
     fail(database, queue, lease(queue))
     clock.advance(10_000)
@@ -266,7 +288,7 @@ def test_failing_is_for_good(database: SqlDatabase, queue: SqliteQueue, clock: C
         assert queue.bury(uow) == []
 
 
-def test_cancelling_takes_queued_and_running_jobs(database: SqlDatabase, queue: SqliteQueue) -> None:
+def test_cancelling_takes_queued_and_running_jobs(database: SqlDatabase, queue: JobQueue) -> None:
     ids = enqueue(database, queue, job(video_id="v", priority=1), job(video_id="v"), job(video_id="w"), job())
     running = lease(queue)
     assert running.id == ids[0]
@@ -284,7 +306,7 @@ def test_cancelling_takes_queued_and_running_jobs(database: SqlDatabase, queue: 
     assert lease(queue).id == ids[3]
 
 
-def test_cancelling_needs_a_job_or_a_video(database: SqlDatabase, queue: SqliteQueue) -> None:
+def test_cancelling_needs_a_job_or_a_video(database: SqlDatabase, queue: JobQueue) -> None:
     """Else it would take every job that is about no video."""
     [job_id] = enqueue(database, queue, job())
     with pytest.raises(ValueError, match="job_id or video_id"), database.transaction() as uow:
@@ -292,7 +314,7 @@ def test_cancelling_needs_a_job_or_a_video(database: SqlDatabase, queue: SqliteQ
     assert state(queue, job_id) is JobState.QUEUED
 
 
-def test_a_key_is_queued_once_while_its_job_is_live(database: SqlDatabase, queue: SqliteQueue) -> None:
+def test_a_key_is_queued_once_while_its_job_is_live(database: SqlDatabase, queue: JobQueue) -> None:
     first, other, again = enqueue(
         database, queue, job(1, dedupe_key="a"), job(2, dedupe_key="b"), job(3, dedupe_key="a")
     )
@@ -308,7 +330,7 @@ def test_a_key_is_queued_once_while_its_job_is_live(database: SqlDatabase, queue
 
 @pytest.mark.parametrize("end", ["fail", "cancel", "exhaust"])
 def test_a_key_is_free_again_however_its_job_ended(
-    database: SqlDatabase, queue: SqliteQueue, clock: Clock, end: str
+    database: SqlDatabase, queue: JobQueue, clock: Clock, end: str
 ) -> None:
     [first] = enqueue(database, queue, job(dedupe_key="a"))
     if end == "fail":
@@ -325,7 +347,7 @@ def test_a_key_is_free_again_however_its_job_ended(
     assert lease(queue).id == anew
 
 
-def test_enqueueing_takes_part_in_the_transaction(database: SqlDatabase, queue: SqliteQueue) -> None:
+def test_enqueueing_takes_part_in_the_transaction(database: SqlDatabase, queue: JobQueue) -> None:
 
     def ingest(uow: UnitOfWork) -> str:
         video = uow.catalogue.add(new_video())
@@ -340,7 +362,7 @@ def test_enqueueing_takes_part_in_the_transaction(database: SqlDatabase, queue: 
     assert [j.video_id for j in queue.list()] == [kept]
 
 
-def test_a_lost_lease_undoes_the_effects_of_the_job(database: SqlDatabase, queue: SqliteQueue, clock: Clock) -> None:
+def test_a_lost_lease_undoes_the_effects_of_the_job(database: SqlDatabase, queue: JobQueue, clock: Clock) -> None:
     enqueue(database, queue, job())
     late = lease(queue, lease_s=30.0)
     clock.advance(31)
@@ -357,7 +379,7 @@ def test_a_lost_lease_undoes_the_effects_of_the_job(database: SqlDatabase, queue
         assert uow.catalogue.counts() == {}
 
 
-def test_an_undone_completion_leaves_the_lease(database: SqlDatabase, queue: SqliteQueue) -> None:
+def test_an_undone_completion_leaves_the_lease(database: SqlDatabase, queue: JobQueue) -> None:
     enqueue(database, queue, job())
     leased = lease(queue)
     undone(database, lambda uow: queue.complete(uow, leased))
@@ -365,7 +387,7 @@ def test_an_undone_completion_leaves_the_lease(database: SqlDatabase, queue: Sql
     complete(database, queue, leased)
 
 
-def test_listing_is_newest_first(database: SqlDatabase, queue: SqliteQueue, clock: Clock) -> None:
+def test_listing_is_newest_first(database: SqlDatabase, queue: JobQueue, clock: Clock) -> None:
     ids = []
     for i in range(5):
         ids += enqueue(database, queue, job(i), job(i))
@@ -377,7 +399,7 @@ def test_listing_is_newest_first(database: SqlDatabase, queue: SqliteQueue, cloc
     assert queue.counts() == {JobState.QUEUED: 9, JobState.DEAD: 1}
 
 
-def test_what_is_due_is_known_without_taking_it(database: SqlDatabase, queue: SqliteQueue, clock: Clock) -> None:
+def test_what_is_due_is_known_without_taking_it(database: SqlDatabase, queue: JobQueue, clock: Clock) -> None:
     assert not queue.due(KINDS)
     enqueue(database, queue, job())
     assert queue.due(KINDS)
@@ -394,7 +416,81 @@ def test_what_is_due_is_known_without_taking_it(database: SqlDatabase, queue: Sq
     assert queue.due(KINDS)
 
 
-def test_threads_never_share_a_job(database: SqlDatabase, queue: SqliteQueue) -> None:
+def test_how_long_the_oldest_due_job_waits_is_known(database: SqlDatabase, queue: JobQueue, clock: Clock) -> None:
+    assert queue.due_since() is None
+    enqueue(database, queue, job())
+    begun = clock.now
+    clock.advance(60)
+    enqueue(database, queue, job(priority=1))
+    clock.advance(60)
+    since = queue.due_since()
+    assert since is not None
+    assert clock.now - since == pytest.approx(timedelta(seconds=120), abs=timedelta(seconds=5)), begun
+    queue.retry(lease(queue), "later")
+    complete(database, queue, lease(queue))
+    assert queue.due_since() is None
+
+
+def test_a_job_that_is_held_stays_ours_to_the_end_of_the_transaction(
+    database: SqlDatabase, queue: JobQueue, clock: Clock
+) -> None:
+    enqueue(database, queue, job())
+    first = lease(queue, lease_s=30.0)
+    with database.transaction() as uow:
+        queue.hold(uow, first)
+    clock.advance(31)
+    with database.transaction() as uow:
+        queue.hold(uow, first)  # nobody has taken it over
+    second = lease(queue)
+    with pytest.raises(LeaseLost), database.transaction() as uow:
+        queue.hold(uow, first)
+    with database.transaction() as uow:
+        queue.hold(uow, second)
+        queue.complete(uow, second)
+    with pytest.raises(LeaseLost), database.transaction() as uow:
+        queue.hold(uow, second)
+
+
+def test_a_dead_job_is_revived_with_all_its_attempts(database: SqlDatabase, queue: JobQueue, clock: Clock) -> None:
+    [job_id] = enqueue(database, queue, job(dedupe_key="a", video_id="v"))
+    with database.transaction() as uow:
+        assert queue.revive(uow, job_id) is None
+    exhaust(queue, clock)
+    with database.transaction() as uow:
+        assert queue.revive(uow, job_id) is None  # not dead yet
+        queue.bury(uow)
+        revived = queue.revive(uow, job_id)
+    assert revived is not None
+    assert (revived.id, revived.state, revived.attempts, revived.video_id) == (job_id, JobState.QUEUED, 0, "v")
+    assert enqueue(database, queue, job(dedupe_key="a")) == [job_id]
+    exhaust(queue, clock, 4)
+    leased = lease(queue)
+    assert leased.attempts == 5
+    assert leased.last_error == "no luck"
+    complete(database, queue, leased)
+    assert queue.get([job_id])[job_id].last_error is None
+
+
+def test_ended_jobs_are_forgotten_in_time_but_for_dead_ones(
+    database: SqlDatabase, queue: JobQueue, clock: Clock
+) -> None:
+    done, dead, cancelled, waiting, new = enqueue(database, queue, *(job(i) for i in range(5)))
+    complete(database, queue, lease(queue))
+    fail(database, queue, lease(queue))
+    with database.transaction() as uow:
+        queue.cancel(uow, job_id=cancelled)
+    clock.advance(3600)
+    leased = queue.lease(KINDS, lease_s=30)
+    assert leased is not None
+    with database.transaction() as uow:
+        queue.cancel(uow, job_id=new)
+        assert queue.prune(uow, clock.now - timedelta(hours=2)) == 0
+        assert queue.prune(uow, clock.now - timedelta(minutes=30)) == 2
+    assert set(queue.get([done, dead, cancelled, waiting, new])) == {dead, waiting, new}
+    complete(database, queue, leased)
+
+
+def test_threads_never_share_a_job(database: SqlDatabase, queue: JobQueue) -> None:
     ids = enqueue(database, queue, *(job(i) for i in range(60)))
 
     def work(_: int) -> list[str]:

@@ -20,13 +20,15 @@ from tests.library import MODEL, Library
 from vidrec.adapters.local_store import LocalStore
 from vidrec.adapters.local_uploads import LocalUploads
 from vidrec.adapters.sql import SqlDatabase, migrate
-from vidrec.adapters.sqlite_queue import SqliteQueue
 from vidrec.api.app import create_app
 from vidrec.api.server import make_server
+from vidrec.application.ports import JobQueue
 from vidrec.application.services import Services
 from vidrec.application.upload import UploadPolicy, Uploads
+from vidrec.bootstrap import open_queue
 from vidrec.domain.errors import InvalidInput, StoreUnavailable
 from vidrec.domain.models import Embedding, Embeddings, Frames
+from vidrec.settings import load_settings
 
 FAMILIES = ("sea", "city", "forest", "desert")
 
@@ -76,7 +78,7 @@ class System:
 
     library: Library
     database: SwitchedDatabase
-    queue: SqliteQueue
+    queue: JobQueue
     store: FakeStore
     encoder: PointingEncoder
     services: Services
@@ -113,12 +115,13 @@ def start_system(migrated: Path) -> Start:
 
     @contextmanager
     def start(folder: Path, **options: Any) -> Iterator[System]:
-        shutil.copy(migrated, folder / "vidrec.db")
-        real = SqlDatabase(f"sqlite:///{folder / 'vidrec.db'}")
+        url = options.pop("database_url", None) or f"sqlite:///{shutil.copy(migrated, folder / 'vidrec.db')}"
+        real = SqlDatabase(url)
         library = Library(real)
         for name in options.pop("families", FAMILIES):
             library.add_family(name, 8)
-        database, queue, store, encoder = SwitchedDatabase(real), SqliteQueue(real), FakeStore(), PointingEncoder()
+        database, queue = SwitchedDatabase(real), open_queue(load_settings(), real)
+        store, encoder = FakeStore(), PointingEncoder()
         database.available = options.pop("sql_available", True)
         media = folder / "media"
         upload_store = options.pop("upload_store", None) or LocalUploads(media, folder / "upload.secret")

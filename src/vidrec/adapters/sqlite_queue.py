@@ -1,5 +1,5 @@
-"""The job queue as a lease table in the SQL store, for one machine: SQLite has one writer at a time, so a lease is one
-statement in a transaction that holds the write lock."""
+"""The job queue as a lease table in SQLite, for one machine: there is one writer at a time, so a lease is one statement
+in a transaction that holds the write lock."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, delete, false, func, insert, or_, select, update
 
 from vidrec.adapters.sql.batches import in_batches
 from vidrec.adapters.sql.database import SqlDatabase, SqlUnitOfWork
@@ -76,6 +76,11 @@ class SqliteQueue:
         with self._database.transaction() as uow:
             self._change_leased(uow.connection, job, lease_until=self._clock() + timedelta(seconds=lease_s))
 
+    def hold(self, uow: UnitOfWork, job: Job) -> None:
+        statement = select(jobs.c.id).where(*_leased(job))
+        if _connection(uow).execute(statement).first() is None:
+            raise _lost(job)
+
     def complete(self, uow: UnitOfWork, job: Job) -> None:
         self._change_leased(
             _connection(uow), job, state=JobState.DONE, finished_at=self._clock(), lease_token=None, last_error=None
@@ -102,6 +107,15 @@ class SqliteQueue:
         )
         return [_job(row) for row in _connection(uow).execute(statement)]
 
+    def revive(self, uow: UnitOfWork, job_id: str) -> Job | None:
+        connection = _connection(uow)
+        dead = (jobs.c.id == job_id) & (jobs.c.state == JobState.DEAD)
+        found = connection.execute(select(jobs.c.dedupe_key).where(dead)).first()
+        if found is None or self._live_by_key(connection, [key for key in found if key]):
+            return None
+        waiting = {"state": JobState.QUEUED, "attempts": 0, "run_at": self._clock(), "finished_at": None}
+        return _job(connection.execute(update(jobs).where(dead).values(waiting).returning(jobs)).one())
+
     def cancel(self, uow: UnitOfWork, *, job_id: str | None = None, video_id: str | None = None) -> int:
         if job_id is None and video_id is None:
             raise ValueError("job_id or video_id must be given")
@@ -127,6 +141,16 @@ class SqliteQueue:
             statement = statement.where(jobs.c.state == state)
         with self._database.snapshot() as uow:
             return [_job(row) for row in uow.connection.execute(statement)]
+
+    def due_since(self) -> datetime | None:
+        due = (jobs.c.state == JobState.QUEUED) & (jobs.c.run_at <= self._clock())
+        with self._database.snapshot() as uow:
+            since: datetime | None = uow.connection.execute(select(func.min(jobs.c.run_at)).where(due)).scalar()
+            return since
+
+    def prune(self, uow: UnitOfWork, older_than: datetime) -> int:
+        ended = jobs.c.state.in_([JobState.DONE, JobState.CANCELLED]) & (jobs.c.finished_at < older_than)
+        return _connection(uow).execute(delete(jobs).where(ended)).rowcount
 
     def counts(self) -> Mapping[JobState, int]:
         with self._database.snapshot() as uow:
@@ -157,13 +181,8 @@ class SqliteQueue:
         return found
 
     def _change_leased(self, connection: Connection, job: Job, **values: Any) -> None:
-        statement = (
-            update(jobs)
-            .where(jobs.c.id == job.id, jobs.c.lease_token == job.lease_token, jobs.c.state == JobState.RUNNING)
-            .values(**values)
-        )
-        if job.lease_token is None or connection.execute(statement).rowcount == 0:
-            raise LeaseLost(f"job {job.id} is not ours any more")
+        if connection.execute(update(jobs).where(*_leased(job)).values(**values)).rowcount == 0:
+            raise _lost(job)
 
     def _give_back(self, job: Job, **values: Any) -> None:
         try:
@@ -177,6 +196,15 @@ def _connection(uow: UnitOfWork) -> Connection:
     if not isinstance(uow, SqlUnitOfWork):
         raise TypeError("this queue takes part in SQL transactions only")
     return uow.connection
+
+
+def _leased(job: Job) -> tuple[ColumnElement[bool], ...]:
+    token = jobs.c.lease_token == job.lease_token if job.lease_token is not None else false()
+    return (jobs.c.id == job.id, token, jobs.c.state == JobState.RUNNING)
+
+
+def _lost(job: Job) -> LeaseLost:
+    return LeaseLost(f"job {job.id} is not ours any more")
 
 
 def _row(job: NewJob, job_id: str, now: datetime) -> dict[str, Any]:

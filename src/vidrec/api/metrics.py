@@ -17,6 +17,7 @@ from prometheus_client.registry import Collector
 from vidrec.api.errors import problem
 from vidrec.application.ports import Database, JobQueue
 from vidrec.domain.errors import StoreUnavailable
+from vidrec.domain.models import utc_now
 
 log = logging.getLogger(__name__)
 
@@ -82,11 +83,14 @@ class _StoreCollector(Collector):
                 videos = uow.catalogue.counts()
                 took = uow.uploads.seconds_to_recommendable()
             jobs = self._queue.counts()
+            since = self._queue.due_since()
         except StoreUnavailable as error:
             log.warning("no metrics of videos and jobs: %s", error)
             return
         yield _by("vidrec_videos", "Videos by status.", "status", videos)
         yield _by("vidrec_jobs", "Jobs by state.", "state", jobs)
+        waits_s = 0.0 if since is None else max(0.0, (utc_now() - since).total_seconds())
+        yield GaugeMetricFamily("vidrec_jobs_oldest_due_seconds", "How long the oldest due job waits.", value=waits_s)
         yield _seconds(*took)
 
 

@@ -287,9 +287,9 @@ class Uploads:
 
     def _withdraw(self, upload: Upload) -> bool:
         with self._database.transaction() as uow:
+            uow.catalogue.withdraw(upload.video_id)  # nothing where it arrived; first, as an arrival takes it first too
             if not uow.uploads.remove(upload.id):
                 return False
-            uow.catalogue.withdraw(upload.video_id)
         if upload.store_id is not None:
             self._store.abort(upload.bucket, upload.key, upload.store_id)
         self._store.delete(upload.bucket, upload.key)  # where it came at this moment

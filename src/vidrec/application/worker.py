@@ -79,6 +79,7 @@ class Worker:
         concurrency: int = 2,
         patience_s: float = PATIENCE_S,
         recommendation_days: float = 30.0,
+        job_days: float = 7.0,
         sweep: Callable[[], object] | None = None,
     ) -> None:
         """`sweep`: what is to be looked for again and again, such as uploads that nobody told of."""
@@ -94,6 +95,7 @@ class Worker:
         self._concurrency = concurrency
         self._patience_s = patience_s
         self._recommendation_days = recommendation_days
+        self._job_days = job_days
         self._sweep = sweep
         self._stop = threading.Event()
         self._leases: set[_Lease] = set()
@@ -208,14 +210,8 @@ class Worker:
         if job.kind != INDEX_VIDEO:
             return
         with suppress(LeaseLost), self._database.transaction() as uow:
-            self._check_ours(job)
             uow.catalogue.requeue([str(job.video_id)])
-
-    def _check_ours(self, job: Job) -> None:
-        """LeaseLost where another worker has the job. Called in a transaction: the job then stays ours to its end."""
-        now = self._queue.get([job.id]).get(job.id)
-        if now is None or now.lease_token != job.lease_token:
-            raise LeaseLost(f"job {job.id} is not ours any more")
+            self._queue.hold(uow, job)
 
     def _erase(self, job: Job) -> None:
         finish_erase_video(job, database=self._database, queue=self._queue, index=self._index, store=self._store)
@@ -269,21 +265,21 @@ class Worker:
         deleted."""
         video_id = str(job.video_id)
         with self._database.transaction() as uow:
-            self._check_ours(job)
             video = uow.catalogue.get([video_id]).get(video_id)
-            if video is None:
-                self._queue.complete(uow, job)
-            elif job.kind == INDEX_VIDEO:
+            if video is not None and job.kind == INDEX_VIDEO:
                 uow.catalogue.mark_processing(video_id)
                 uow.progress.clear(video_id)
+            self._queue.hold(uow, job)
+            if video is None:
+                self._queue.complete(uow, job)
         return video
 
     def _end(self, job: Job, video: Video, model: ModelVersion, done: Indexed) -> None:
         with self._database.transaction() as uow:
-            now = uow.catalogue.get([video.id]).get(video.id)
             kept = uow.catalogue.mark_indexed(
                 video.id, model_version=model.version, media=done.media, segment_count=done.segment_count
             )
+            now = uow.catalogue.get([video.id]).get(video.id)  # after its row is ours: a new category is in it
             self._queue.complete(uow, job)
             uow.progress.clear(video.id)
             if kept:
@@ -396,8 +392,9 @@ class Worker:
     def _prune(self) -> None:
         with self._database.transaction() as uow:
             gone = uow.recommendations.prune(utc_now() - timedelta(days=self._recommendation_days))
-        if gone:
-            log.info("%d recommendations older than %g days forgotten", gone, self._recommendation_days)
+            ended = self._queue.prune(uow, utc_now() - timedelta(days=self._job_days))
+        if gone or ended:
+            log.info("%d old recommendations and %d old jobs forgotten", gone, ended)
 
     def _plan_missing(self) -> bool:
         with self._database.transaction() as uow:

@@ -29,6 +29,7 @@ COMMANDS = {
     "model": _Entry("model", "Export, add, list and verify encoders."),
     "api": _Entry("api", "Serve the HTTP API and the page."),
     "worker": _Entry("worker", "Take jobs: decode videos and write their embeddings."),
+    "jobs": _Entry("jobs", "List, retry and cancel jobs."),
     "migrate": _Entry("migrate", "Bring the SQL schema to this release; safe to run twice."),
     "settings": _Entry("settings", "Show every setting with its present value."),
 }

@@ -10,12 +10,18 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
+_WIDE = 1000
 stderr = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 def say(message: str) -> None:
     """One line for people; markup in it is not interpreted."""
     stderr.print(message, markup=False)
+
+
+def stdout() -> Console:
+    """For tables that people read and cut apart: a row is a line, however wide the terminal is."""
+    return Console(highlight=False, width=_WIDE)
 
 
 def emit_json(value: Any) -> None:

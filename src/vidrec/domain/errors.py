@@ -16,6 +16,7 @@ VidrecError
 │   ├── Overloaded          it answers, but it is full                                   (HTTP 429)
 │   ├── IndexUnavailable    the vector index
 │   ├── StoreUnavailable    SQL or the media store
+│   │   └── SchemaOutdated  the SQL schema is older than what this code needs
 │   └── EncoderUnavailable  the encoder
 └── UnusableMedia           this video can never be indexed as it is: `reason` says why  (video: failed)
 """
@@ -95,6 +96,10 @@ class IndexUnavailable(Unavailable):
 
 class StoreUnavailable(Unavailable):
     """SQL or the media store does not answer."""
+
+
+class SchemaOutdated(StoreUnavailable):
+    """The SQL schema is older than this code needs, or there is none; somebody must run `vidrec migrate`."""
 
 
 class EncoderUnavailable(Unavailable):

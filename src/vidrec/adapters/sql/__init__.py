@@ -1,6 +1,7 @@
-"""The SQL store: SQLite on one machine, written so that PostgreSQL is only another URL."""
+"""The SQL store: SQLite on one machine, PostgreSQL on a cluster, by the URL alone."""
 
 from vidrec.adapters.sql.database import SqlDatabase, SqlUnitOfWork
+from vidrec.adapters.sql.engine import Connections
 from vidrec.adapters.sql.migrate import migrate
 
-__all__ = ["SqlDatabase", "SqlUnitOfWork", "migrate"]
+__all__ = ["Connections", "SqlDatabase", "SqlUnitOfWork", "migrate"]

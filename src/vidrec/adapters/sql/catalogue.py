@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Row, Select, delete, func, insert, select, up
 from sqlalchemy.exc import IntegrityError
 
 from vidrec.adapters.sql.batches import in_batches
+from vidrec.adapters.sql.locks import lock_bytes, lock_video
 from vidrec.adapters.sql.schema import video_stats, videos
 from vidrec.application.ports import VideoChanges
 from vidrec.domain.errors import Conflict, FailureReason, NotFound
@@ -84,6 +85,7 @@ class SqlCatalogue:
         return found
 
     def find_by_sha256(self, digests: Sequence[str]) -> Mapping[str, Video]:
+        lock_bytes(self._connection, digests)
         found: dict[str, Video] = {}
         for video in self._where_in(videos.c.content_sha256, digests):
             found.setdefault(video.content_sha256, video)
@@ -157,7 +159,8 @@ class SqlCatalogue:
         self._set(video_ids, status=VideoStatus.QUEUED, failure_reason=None, failure_message=None)
 
     def tombstone(self, video_id: str) -> Video:
-        rows = self._videos(select(*_COLUMNS).where(videos.c.id == video_id))
+        lock_video(self._connection, video_id)
+        rows = self._videos(select(*_COLUMNS).where(videos.c.id == video_id).with_for_update())
         if not rows:
             raise NotFound(f"there is no video {video_id}")
         self._set([video_id], deleted_at=utc_now())

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import sqlite3
-import time
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
-from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+from sqlalchemy import Connection, inspect, text
+from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 
 from vidrec.adapters.sql.catalogue import SqlCatalogue
+from vidrec.adapters.sql.engine import Connections, for_reading, for_writing, open_engine
 from vidrec.adapters.sql.interactions import SqlInteractions
 from vidrec.adapters.sql.models import SqlModelVersions
 from vidrec.adapters.sql.profiles import SqlProfiles
@@ -20,10 +19,7 @@ from vidrec.adapters.sql.receipts import SqlReceipts
 from vidrec.adapters.sql.recommendations import SqlRecommendations
 from vidrec.adapters.sql.schema import SCHEMA_REVISION
 from vidrec.adapters.sql.uploads import SqlUploadRecords
-from vidrec.domain.errors import InvalidInput, StoreUnavailable
-
-_BUSY_S = 10.0
-"""How long SQLite is waited for while another process writes."""
+from vidrec.domain.errors import SchemaOutdated, StoreUnavailable
 
 
 class SqlUnitOfWork:
@@ -42,35 +38,57 @@ class SqlUnitOfWork:
 
 
 class SqlDatabase:
-    """Implements the Database port on any SQLAlchemy URL. Thread-safe; connections are pooled."""
+    """Implements the Database port on SQLite and PostgreSQL. Thread-safe; connections are pooled."""
 
-    def __init__(self, url: str) -> None:
-        self._engine = open_engine(url)
+    def __init__(self, url: str, connections: Connections | None = None) -> None:
+        """Connects at the first use. InvalidInput where the URL cannot be used."""
+        self._engine = open_engine(url, connections)
+        self._down: str | None = None
+        self._probing = threading.Lock()
+
+    @property
+    def dialect(self) -> str:
+        """`sqlite` or `postgresql`."""
+        return self._engine.dialect.name
 
     @contextmanager
     def transaction(self) -> Iterator[SqlUnitOfWork]:
-        with _translated(), self._engine.connect() as connection:
-            connection.execution_options(vidrec_write=True)
+        with _translated(), self._connected() as connection:
+            for_writing(connection)
             with connection.begin():
                 yield SqlUnitOfWork(connection)
 
     @contextmanager
     def snapshot(self) -> Iterator[SqlUnitOfWork]:
-        with _translated(), self._engine.connect() as connection:
-            yield SqlUnitOfWork(connection)
+        with _translated(), self._connected() as connection:
+            yield SqlUnitOfWork(for_reading(connection))
 
     def ping(self) -> None:
-        with _translated(), self._engine.connect() as connection:
+        with _translated(), self._connected() as connection:
             found = schema_revision(connection)
-        if found is None:
-            raise StoreUnavailable("the SQL store has no schema yet: vidrec migrate")
-        if found < SCHEMA_REVISION:
-            raise StoreUnavailable(
-                f"the SQL schema is at {found}, this version needs {SCHEMA_REVISION}: vidrec migrate"
-            )
+        check_revision(found)
 
     def close(self) -> None:
         self._engine.dispose()
+
+    @contextmanager
+    def _connected(self) -> Iterator[Connection]:
+        """A connection of the pool. While none can be made one caller at a time finds out whether that is still so, and
+        all others are told at once: threads that wait for an unreachable server answer nobody."""
+        down = self._down
+        if down is not None and not self._probing.acquire(blocking=False):
+            raise StoreUnavailable(f"the SQL store does not answer: {down}")
+        try:
+            connection = self._engine.connect()
+            self._down = None
+        except OperationalError as error:
+            self._down = _reason(error)
+            raise
+        finally:
+            if down is not None:
+                self._probing.release()
+        with connection:
+            yield connection
 
 
 @contextmanager
@@ -78,10 +96,26 @@ def _translated() -> Iterator[None]:
     try:
         yield
     except DBAPIError as error:
-        reason = str(error.orig).strip().splitlines()[0] if str(error.orig).strip() else type(error.orig).__name__
-        raise StoreUnavailable(f"the SQL store does not answer: {reason}") from error
+        raise StoreUnavailable(f"the SQL store does not answer: {_reason(error)}") from error
     except SQLAlchemyError as error:
         raise StoreUnavailable(f"the SQL store does not answer: {type(error).__name__}") from error
+
+
+def _reason(error: DBAPIError) -> str:
+    """The first line of what the driver says."""
+    said = str(error.orig).strip()
+    return said.splitlines()[0] if said else type(error.orig).__name__
+
+
+def check_revision(found: str | None) -> None:
+    """Returns where this code can work with a schema of this revision: a newer one only adds to what it knows.
+    SchemaOutdated where it is older or there is none."""
+    if found is None:
+        raise SchemaOutdated("the SQL store has no schema yet: run `vidrec migrate`")
+    if found < SCHEMA_REVISION:
+        raise SchemaOutdated(
+            f"the SQL schema is at {found}, this version needs {SCHEMA_REVISION}: run `vidrec migrate`"
+        )
 
 
 def schema_revision(connection: Connection) -> str | None:
@@ -89,49 +123,3 @@ def schema_revision(connection: Connection) -> str | None:
     if not inspect(connection).has_table("alembic_version"):
         return None
     return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
-
-
-def open_engine(url: str) -> Engine:
-    """An engine for the URL; InvalidInput where the URL cannot be read."""
-    try:
-        engine = create_engine(url, pool_size=8, max_overflow=40, pool_pre_ping=not url.startswith("sqlite"))
-    except (ArgumentError, ImportError, SQLAlchemyError) as error:
-        raise InvalidInput(f"VIDREC_DATABASE_URL cannot be used: {error}", field="VIDREC_DATABASE_URL") from error
-    if engine.dialect.name == "sqlite":
-        _tune_sqlite(engine)
-    return engine
-
-
-def _use_wal(cursor: sqlite3.Cursor) -> None:
-    """The first connection to a new database changes its mode; where several are the first, SQLite answers all but one
-    with "locked" at once, whatever the busy timeout."""
-    deadline = time.monotonic() + _BUSY_S
-    while True:
-        try:
-            cursor.execute("PRAGMA journal_mode = WAL")
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
-                raise
-            time.sleep(0.01)
-        else:
-            return
-
-
-def _tune_sqlite(engine: Engine) -> None:
-    @event.listens_for(engine, "connect")
-    def on_connect(connection: Any, _record: Any) -> None:
-        # The driver's own transaction handling is off: `BEGIN` is ours, see below.
-        connection.isolation_level = None
-        cursor = connection.cursor()
-        cursor.execute(f"PRAGMA busy_timeout = {round(1000 * _BUSY_S)}")
-        _use_wal(cursor)
-        # A killed process loses nothing with NORMAL; only a power cut may lose the last commits, never corrupt.
-        cursor.execute("PRAGMA synchronous = NORMAL")
-        cursor.execute("PRAGMA foreign_keys = ON")
-        cursor.close()
-
-    @event.listens_for(engine, "begin")
-    def on_begin(connection: Connection) -> None:
-        # A writer takes the lock at once: a deferred one could fail in its middle with a lock that no wait cures.
-        write = connection.get_execution_options().get("vidrec_write", False)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")

@@ -9,11 +9,11 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, insert, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Connection, bindparam, delete, func, select, update
 
 from vidrec.adapters.sql.batches import in_batches
-from vidrec.adapters.sql.schema import interactions, video_stats, videos
+from vidrec.adapters.sql.locks import keep_videos, lock_users
+from vidrec.adapters.sql.schema import interactions, upsert, video_stats, videos
 from vidrec.domain.models import Interaction, InteractionType, WatchedVideo
 from vidrec.domain.profile import fold_history
 
@@ -27,6 +27,8 @@ _COUNTERS = {
     InteractionType.DISLIKE: "dislikes",
     InteractionType.HIDE: "dislikes",
 }
+NO_POPULARITY = -1e9
+"""Logarithm of a popularity of none."""
 _EVENTS_READ = 2000
 """Most recent events that a history is folded from: bounded, so that it does not grow with the years."""
 
@@ -38,12 +40,17 @@ class SqlInteractions:
         self._connection = connection
 
     def append(self, new: Sequence[Interaction]) -> int:
+        new = self._of_live_videos(new)
+        lock_users(self._connection, {i.user_id for i in new})
         unique = {(i.user_id, i.event_id): i for i in reversed(new)}
         rows = [asdict(i) for i in reversed(unique.values())]
         added: list[Interaction] = []
         for batch in in_batches(rows, 1000):
             statement = (
-                self._insert_ignoring_repeats().values(batch).returning(interactions.c.user_id, interactions.c.event_id)
+                upsert(self._connection, interactions)
+                .values(batch)
+                .on_conflict_do_nothing(index_elements=["user_id", "event_id"])
+                .returning(interactions.c.user_id, interactions.c.event_id)
             )
             added += [unique[row.user_id, row.event_id] for row in self._connection.execute(statement)]
         self._count(added)
@@ -82,9 +89,16 @@ class SqlInteractions:
         self._connection.execute(delete(video_stats).where(video_stats.c.video_id == video_id))
         return self._connection.execute(delete(interactions).where(interactions.c.video_id == video_id)).rowcount
 
-    def _insert_ignoring_repeats(self) -> Any:
-        dialect = postgresql if self._connection.dialect.name == "postgresql" else sqlite
-        return dialect.insert(interactions).on_conflict_do_nothing(index_elements=["user_id", "event_id"])
+    def _of_live_videos(self, new: Sequence[Interaction]) -> Sequence[Interaction]:
+        """Without those about videos that were deleted since the caller looked. From here on none is deleted before
+        the transaction ends, so that an erasure finds all that was ever appended."""
+        video_ids = sorted({i.video_id for i in new})
+        keep_videos(self._connection, video_ids)
+        gone: set[str] = set()
+        for batch in in_batches(video_ids):
+            statement = select(videos.c.id).where(videos.c.id.in_(batch), videos.c.deleted_at.is_not(None))
+            gone.update(self._connection.execute(statement).scalars())
+        return [i for i in new if i.video_id not in gone] if gone else new
 
     def _count(self, added: Sequence[Interaction]) -> None:
         """Adds to the counters and to the popularity by forward decay (Cormode et al. 2009): an event's weight grows
@@ -98,24 +112,29 @@ class SqlInteractions:
             weight = _popularity_weight(event)
             if weight > 0:
                 gains[event.video_id].append(math.log(weight) + _age(event.ts))
-        touched = [v for v in counters if v in gains or any(counters[v].values())]
-        known: dict[str, Any] = {}
+        touched = sorted(v for v in counters if v in gains or any(counters[v].values()))
         for batch in in_batches(touched):
-            statement = select(video_stats).where(video_stats.c.video_id.in_(batch))
-            known.update((row.video_id, row) for row in self._connection.execute(statement))
-        for video_id in touched:
-            self._store(video_id, known.get(video_id), gains[video_id], counters[video_id])
+            totals = [
+                {
+                    "of": row.video_id,
+                    "popularity": _log_sum([row.popularity, *gains[row.video_id]]),
+                    **{name: getattr(row, name) + count for name, count in counters[row.video_id].items()},
+                }
+                for row in self._held_stats(batch)
+            ]
+            self._connection.execute(update(video_stats).where(video_stats.c.video_id == bindparam("of")), totals)
 
-    def _store(self, video_id: str, row: Any, gains: list[float], counters: Mapping[str, int]) -> None:
-        popularity = _log_sum(gains if row is None else [row.popularity, *gains])
-        if row is None:
-            values = {"video_id": video_id, "popularity": popularity, **counters}
-            self._connection.execute(insert(video_stats).values(values))
-            return
-        totals = {name: getattr(row, name) + count for name, count in counters.items()}
+    def _held_stats(self, video_ids: Sequence[str]) -> Sequence[Any]:
+        """The rows of these videos, made where there are none; nobody else changes them until the transaction ends.
+        Everybody takes them in the order of their ids."""
+        empty = {"popularity": NO_POPULARITY, **dict.fromkeys(_counter_names(), 0)}
         self._connection.execute(
-            update(video_stats).where(video_stats.c.video_id == video_id).values(popularity=popularity, **totals)
+            upsert(self._connection, video_stats)
+            .values([{"video_id": video_id, **empty} for video_id in video_ids])
+            .on_conflict_do_nothing(index_elements=["video_id"])
         )
+        statement = select(video_stats).where(video_stats.c.video_id.in_(video_ids)).order_by(video_stats.c.video_id)
+        return self._connection.execute(statement.with_for_update()).all()
 
 
 def _counter_names() -> set[str]:
@@ -133,8 +152,6 @@ def _age(ts: datetime) -> float:
 
 
 def _log_sum(logs: Sequence[float]) -> float:
-    """log(sum(exp(x))) without overflow; very small for an empty list."""
-    if not logs:
-        return -1e9
+    """log(sum(exp(x))) without overflow."""
     top = max(logs)
     return top + math.log(sum(math.exp(x - top) for x in logs))

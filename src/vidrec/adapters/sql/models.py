@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, select
 
-from vidrec.adapters.sql.schema import active_model, model_versions
+from vidrec.adapters.sql.engine import is_writing
+from vidrec.adapters.sql.schema import active_model, model_versions, upsert
 from vidrec.domain.errors import NotFound
 from vidrec.domain.models import ModelVersion, utc_now
+
+_ONLY = 1
+"""Id of the one row."""
 
 
 class SqlModelVersions:
@@ -19,31 +23,37 @@ class SqlModelVersions:
         self._connection = connection
 
     def register(self, model: ModelVersion) -> None:
-        known = select(model_versions.c.version).where(model_versions.c.version == model.version)
-        if self._connection.execute(known).first() is None:
-            self._connection.execute(
-                insert(model_versions).values(
-                    version=model.version,
-                    name=model.name,
-                    dimension=model.dimension,
-                    trained=model.trained,
-                    manifest=dict(model.manifest),
-                    created_at=utc_now(),
-                )
+        self._connection.execute(
+            upsert(self._connection, model_versions)
+            .values(
+                version=model.version,
+                name=model.name,
+                dimension=model.dimension,
+                trained=model.trained,
+                manifest=dict(model.manifest),
+                created_at=utc_now(),
             )
+            .on_conflict_do_nothing(index_elements=["version"])
+        )
 
     def active(self) -> ModelVersion | None:
-        row = self._connection.execute(
-            select(model_versions).join(active_model, active_model.c.version == model_versions.c.version)
-        ).first()
+        statement = select(model_versions).join(active_model, active_model.c.version == model_versions.c.version)
+        if is_writing(self._connection):
+            # What is written for this model must not be written beside the activation of another.
+            statement = statement.with_for_update(read=True, of=active_model)
+        row = self._connection.execute(statement).first()
         return None if row is None else _model(row)
 
     def activate(self, version: str) -> None:
         known = select(model_versions.c.version).where(model_versions.c.version == version)
         if self._connection.execute(known).first() is None:
             raise NotFound(f"model version {version} is not registered")
-        self._connection.execute(delete(active_model))
-        self._connection.execute(insert(active_model).values(id=1, version=version, activated_at=utc_now()))
+        new = {"version": version, "activated_at": utc_now()}
+        self._connection.execute(
+            upsert(self._connection, active_model)
+            .values(id=_ONLY, **new)
+            .on_conflict_do_update(index_elements=["id"], set_=new)
+        )
 
     def all(self) -> Sequence[ModelVersion]:
         return [_model(row) for row in self._connection.execute(select(model_versions).order_by("created_at"))]

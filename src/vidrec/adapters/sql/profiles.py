@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Connection, delete, insert, select
 
-from vidrec.adapters.sql.schema import profile_members, profiles
+from vidrec.adapters.sql.schema import profile_members, profiles, upsert
 from vidrec.domain.models import Interest, UserProfile
 
 _FLOAT = np.dtype("<f4")
@@ -28,19 +28,22 @@ class SqlProfiles:
 
     def put(self, profile: UserProfile) -> None:
         key = {"user_id": profile.user_id, "model_version": profile.model_version}
-        known = self._connection.execute(
-            select(profiles.c.cutoff).where(*(profiles.c[name] == value for name, value in key.items()))
-        ).scalar()
-        if known is not None and known > profile.cutoff:
-            return
-        for table in (profiles, profile_members):
-            self._connection.execute(delete(table).where(*(table.c[name] == value for name, value in key.items())))
         interests = [
             {"video_id": i.video_id, "importance": i.importance, "members": list(i.members)} for i in profile.interests
         ]
         embeddings = b"".join(i.embedding.astype(_FLOAT).tobytes() for i in profile.interests)
+        values = {"cutoff": profile.cutoff, "interests": interests, "embeddings": embeddings}
+        put = self._connection.execute(
+            upsert(self._connection, profiles)
+            .values(**key, **values)
+            .on_conflict_do_update(index_elements=[*key], set_=values, where=profiles.c.cutoff <= profile.cutoff)
+            .returning(profiles.c.cutoff)
+        ).first()
+        if put is None:
+            return
+        # The row of the profile is ours to the end of the transaction, and so are its members.
         self._connection.execute(
-            insert(profiles).values(**key, cutoff=profile.cutoff, interests=interests, embeddings=embeddings)
+            delete(profile_members).where(*(profile_members.c[name] == value for name, value in key.items()))
         )
         members = {video_id for i in profile.interests for video_id in i.members}
         if members:

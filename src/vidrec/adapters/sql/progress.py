@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, delete, select
 
 from vidrec.adapters.sql.batches import in_batches
-from vidrec.adapters.sql.schema import progress_notes
+from vidrec.adapters.sql.schema import progress_notes, upsert
 from vidrec.domain.uploads import Stage, VideoProgress
 
 
@@ -19,9 +19,11 @@ class SqlProgressNotes:
 
     def put(self, video_id: str, progress: VideoProgress) -> None:
         values = {"stage": progress.stage, "done": progress.done, "total": progress.total}
-        known = update(progress_notes).where(progress_notes.c.video_id == video_id).values(values)
-        if self._connection.execute(known).rowcount == 0:
-            self._connection.execute(insert(progress_notes).values(video_id=video_id, **values))
+        self._connection.execute(
+            upsert(self._connection, progress_notes)
+            .values(video_id=video_id, **values)
+            .on_conflict_do_update(index_elements=["video_id"], set_=values)
+        )
 
     def get(self, video_ids: Sequence[str]) -> Mapping[str, VideoProgress]:
         found: dict[str, VideoProgress] = {}

@@ -10,6 +10,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Connection,
     DateTime,
     Dialect,
     Float,
@@ -24,8 +25,9 @@ from sqlalchemy import (
     UniqueConstraint,
     text,
 )
+from sqlalchemy.dialects import postgresql, sqlite
 
-SCHEMA_REVISION = "0003"
+SCHEMA_REVISION = "0007"
 """The Alembic revision that this code needs; a test compares it with the newest migration."""
 
 metadata = MetaData(
@@ -50,6 +52,13 @@ class UtcDateTime(TypeDecorator[datetime]):
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
         return None if value is None else value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+def upsert(connection: Connection, table: Table) -> postgresql.Insert | sqlite.Insert:
+    """An INSERT into the table that can say what is to happen `on_conflict_...`; both databases say it alike."""
+    if connection.dialect.name == "postgresql":
+        return postgresql.insert(table)
+    return sqlite.insert(table)
 
 
 def _id(name: str, **more: Any) -> Column[Any]:
@@ -92,7 +101,7 @@ videos = Table(
     ),
     Index("ix_videos_external_id", "external_id"),
     Index("ix_videos_content_sha256", "content_sha256"),
-    Index("ix_videos_location", "location"),
+    Index("ix_videos_location", "location", postgresql_using="hash"),
     Index("ix_videos_indexed_at", "indexed_at"),
     Index("ix_videos_category", "category", "id"),
 )

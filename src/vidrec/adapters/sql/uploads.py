@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, delete, insert, select, update
 
-from vidrec.adapters.sql.schema import upload_seconds, uploads
+from vidrec.adapters.sql.schema import upload_seconds, uploads, upsert
 from vidrec.domain.uploads import Upload
 
 BOUNDS = (0.5, 1.0, 2.0, 3.0, 5.0, 8.0, 13.0, 20.0, 30.0, 60.0, 120.0, 300.0, 900.0, 3600.0)
@@ -76,13 +76,12 @@ class SqlUploadRecords:
     def _count(self, seconds: float) -> None:
         place = bisect_left(BOUNDS, seconds)
         bound = BOUNDS[place] if place < len(BOUNDS) else BEYOND
-        more = (
-            update(upload_seconds)
-            .where(upload_seconds.c.bound == bound)
-            .values(uploads=upload_seconds.c.uploads + 1, seconds=upload_seconds.c.seconds + seconds)
+        more = {"uploads": upload_seconds.c.uploads + 1, "seconds": upload_seconds.c.seconds + seconds}
+        self._connection.execute(
+            upsert(self._connection, upload_seconds)
+            .values(bound=bound, uploads=1, seconds=seconds)
+            .on_conflict_do_update(index_elements=["bound"], set_=more)
         )
-        if self._connection.execute(more).rowcount == 0:
-            self._connection.execute(insert(upload_seconds).values(bound=bound, uploads=1, seconds=seconds))
 
     def _one(self, condition: Any) -> Upload | None:
         row = self._connection.execute(select(*_COLUMNS).where(condition)).first()

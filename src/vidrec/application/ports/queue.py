@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Protocol
 
 from vidrec.application.ports.sql import UnitOfWork
@@ -30,6 +31,11 @@ class JobQueue(Protocol):
         """Extends the lease; LeaseLost."""
         ...
 
+    def hold(self, uow: UnitOfWork, job: Job) -> None:
+        """The job stays the caller's to the end of the transaction; LeaseLost. Where the transaction also writes the
+        job's video, write that first: everybody takes the two in this order."""
+        ...
+
     def complete(self, uow: UnitOfWork, job: Job) -> None:
         """Done, in the same transaction as the job's effects; LeaseLost rolls both back."""
         ...
@@ -52,6 +58,11 @@ class JobQueue(Protocol):
         """Moves exhausted jobs (attempts used up and no live lease) to `dead` and answers them."""
         ...
 
+    def revive(self, uow: UnitOfWork, job_id: str) -> Job | None:
+        """A dead job waits again, with all its attempts before it. None (and nothing written) where there is no dead
+        job of this id, or where another one of its `dedupe_key` waits or runs."""
+        ...
+
     def cancel(self, uow: UnitOfWork, *, job_id: str | None = None, video_id: str | None = None) -> int:
         """Cancels queued and running jobs, by job or by video; a running one's lease is lost. Answers how many."""
         ...
@@ -60,6 +71,14 @@ class JobQueue(Protocol):
 
     def list(self, *, state: JobState | None = None, limit: int = 100) -> Sequence[Job]:
         """Newest first."""
+        ...
+
+    def due_since(self) -> datetime | None:
+        """Since when the job that has been due for the longest time waits; None where none is due."""
+        ...
+
+    def prune(self, uow: UnitOfWork, older_than: datetime) -> int:
+        """Removes jobs that were done or cancelled before; answers how many. Dead ones stay, to be looked into."""
         ...
 
     def counts(self) -> Mapping[JobState, int]: ...
