@@ -1,0 +1,118 @@
+"""What a worker does for each kind of job, and what of it is undone or given up."""
+
+from __future__ import annotations
+
+import logging
+import time
+from contextlib import suppress
+
+from vidrec.application.erase import finish_erase_video
+from vidrec.application.index_jobs import IndexJobs, begin, check_ours
+from vidrec.application.jobs import ERASE_VIDEO, INDEX_VIDEO, RENDER_VIDEO
+from vidrec.application.patience import Patience
+from vidrec.application.ports import (
+    Database,
+    Encoder,
+    FrameSource,
+    JobQueue,
+    MediaStore,
+    Renderer,
+    UnitOfWork,
+    VectorIndex,
+)
+from vidrec.application.render_video import VideoRenderer
+from vidrec.domain.errors import FailureReason, LeaseLost, Unavailable, UnusableMedia
+from vidrec.domain.models import Job, Playback
+
+log = logging.getLogger(__name__)
+
+KINDS = (INDEX_VIDEO, ERASE_VIDEO)
+BESIDES = (RENDER_VIDEO,)
+"""Done by a thread of its own while none of the others is due."""
+
+
+class JobHandler:
+    """Does jobs of all kinds; each completes its job in the transaction of its effects. Thread-safe."""
+
+    def __init__(
+        self,
+        database: Database,
+        queue: JobQueue,
+        index: VectorIndex,
+        frames: FrameSource,
+        encoder: Encoder,
+        store: MediaStore,
+        renderer: Renderer,
+    ) -> None:
+        self._database = database
+        self._queue = queue
+        self._index = index
+        self._store = store
+        self._renderer = VideoRenderer(frames, renderer, store)
+        self.indexing = IndexJobs(database, queue, index, frames, encoder, store)
+
+    def warm_up(self) -> None:
+        """Connects to the index before the first job would have to wait for it, where that can be done now."""
+        with suppress(Unavailable):
+            with self._database.snapshot() as uow:
+                model = uow.models.active()
+            if model is not None:
+                self.indexing.create(model)
+
+    def do(self, job: Job, patiently: Patience) -> None:
+        """Does the job. Whatever this raises, the job is not done; `put_back` and `take_back_if_deleted` follow."""
+        if job.kind == ERASE_VIDEO:
+            patiently(lambda: self._erase(job))
+        elif job.kind == RENDER_VIDEO:
+            self._render_video(job, patiently)
+        else:
+            self.indexing.do(job, patiently)
+
+    def put_back(self, job: Job) -> None:
+        """A video that nobody works on now is shown as waiting."""
+        if job.kind != INDEX_VIDEO:
+            return
+        with suppress(LeaseLost), self._database.transaction() as uow:
+            check_ours(self._queue, job)
+            uow.catalogue.requeue([str(job.video_id)])
+
+    def take_back_if_deleted(self, job: Job) -> None:
+        """Removes what the job may have written of a video that was deleted meanwhile."""
+        if job.kind == ERASE_VIDEO:
+            return
+        video_id = str(job.video_id)
+        with self._database.snapshot() as uow:
+            gone = video_id in uow.catalogue.deleted([video_id])
+            models = uow.models.all() if gone else []
+        for model in models:
+            self.indexing.remove(video_id, model)
+        if gone:
+            self._renderer.remove(video_id)
+
+    def give_up(self, uow: UnitOfWork, job: Job, reason: str) -> None:
+        """What a job means that was begun too often: its video is failed, or has no copy that plays."""
+        if job.kind == INDEX_VIDEO:
+            message = f"given up after {job.attempts} attempts: {reason}"
+            uow.catalogue.mark_failed(str(job.video_id), FailureReason.GAVE_UP, message)
+        elif job.kind == RENDER_VIDEO:
+            uow.catalogue.set_playback(str(job.video_id), Playback.FAILED)
+
+    def _erase(self, job: Job) -> None:
+        finish_erase_video(job, database=self._database, queue=self._queue, index=self._index, store=self._store)
+
+    def _render_video(self, job: Job, patiently: Patience) -> None:
+        video = begin(self._database, self._queue, job)
+        if video is None:
+            return
+        started = time.monotonic()
+        try:
+            playback, location = self._renderer.render(video, patiently)
+        except UnusableMedia as error:
+            log.warning("%s (%s) cannot be made to play: %s", video.title, video.id, error)
+            playback, location = Playback.FAILED, None
+        with self._database.transaction() as uow:
+            kept = uow.catalogue.set_playback(video.id, playback, location)
+            self._queue.complete(uow, job)
+        if not kept:
+            self._renderer.remove(video.id)
+        log.info("%s (%s): playback is %s, after %.1f s", video.title, video.id, playback, time.monotonic() - started)
