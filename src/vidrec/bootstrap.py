@@ -129,6 +129,7 @@ def open_worker(settings: Settings, *, concurrency: int) -> Iterator[Worker]:
             poll_s=settings.poll_s,
             concurrency=concurrency,
             recommendation_days=settings.recommendation_days,
+            split_s=settings.split_s,
             sweep=open_uploads(settings, database, queue).sweep,
         )
     finally:

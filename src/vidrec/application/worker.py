@@ -69,12 +69,14 @@ class Worker:
         concurrency: int = 2,
         patience_s: float = PATIENCE_S,
         recommendation_days: float = 30.0,
+        split_s: float = 600.0,
         sweep: Callable[[], object] | None = None,
     ) -> None:
-        """`sweep`: what is to be looked for again and again, such as uploads that nobody told of."""
+        """`split_s`: longer videos are split, see `domain.segmentation.ranges`. `sweep`: what is to be looked for again
+        and again, such as uploads that nobody told of."""
         self._database = database
         self._queue = queue
-        self._jobs = JobHandler(database, queue, index, frames, encoder, store, renderer)
+        self._jobs = JobHandler(database, queue, index, frames, encoder, store, renderer, split_s=split_s)
         self._lease_s = lease_s
         self._poll_s = poll_s
         self._concurrency = concurrency
@@ -163,7 +165,7 @@ class Worker:
         except Exception as error:  # one job's fault must not end the others
             log.exception("%s %s failed and is tried again", job.kind, job.video_id)
             self._retry(job, f"{type(error).__name__}: {error}")
-        self._jobs.take_back_if_deleted(job)
+        self._jobs.take_back(job)
 
     def _release(self, job: Job) -> None:
         self._jobs.put_back(job)

@@ -19,6 +19,7 @@ from vidrec.adapters.sql.progress import SqlProgressNotes
 from vidrec.adapters.sql.receipts import SqlReceipts
 from vidrec.adapters.sql.recommendations import SqlRecommendations
 from vidrec.adapters.sql.schema import SCHEMA_REVISION
+from vidrec.adapters.sql.splits import SqlSplits
 from vidrec.adapters.sql.uploads import SqlUploadRecords
 from vidrec.domain.errors import InvalidInput, StoreUnavailable
 
@@ -39,6 +40,7 @@ class SqlUnitOfWork:
         self.receipts = SqlReceipts(connection)
         self.uploads = SqlUploadRecords(connection)
         self.progress = SqlProgressNotes(connection)
+        self.splits = SqlSplits(connection)
 
 
 class SqlDatabase:
