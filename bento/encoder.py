@@ -35,7 +35,7 @@ _MAIN_PID = int(os.environ.setdefault("_VIDREC_ENCODER_MAIN_PID", str(os.getpid(
 
 @bentoml.service(
     name="encoder",
-    workers=1,  # one model in memory, one queue; more processes are more replicas
+    workers=1,  # its models once in memory, one queue each; more processes are more replicas
     traffic={"timeout": 60},
     metrics={"enabled": False},  # ours are at /metrics; BentoML's count requests, not frames
     logging={"access": {"enabled": False}},
