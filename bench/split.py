@@ -54,8 +54,9 @@ def main() -> None:
     told = (
         f"## A long video\n\n{options.minutes} minutes of 720p H.264, untrained ResNet-18 int8: from `vidrec ingest` "
         f"to indexed. {WORKERS} workers, encoder and Milvus Lite on {len(cores)} cores, the video split into ranges of "
-        "ten minutes, against one worker, encoder and Milvus Lite pinned to one core, the video in one piece; in turns, "
-        f"median of {options.rounds}. The segments of both are the same ({len(split)}, least cosine {least:.6f}).\n\n"
+        "ten minutes, against one worker, encoder and Milvus Lite pinned to one core, the video in one piece; in "
+        f"turns, median of {options.rounds}. The segments of both are the same ({len(split)}, "
+        f"least cosine {least:.6f}).\n\n"
     )
     row = [
         f"{statistics.median(shared):.1f} s",

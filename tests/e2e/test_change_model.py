@@ -155,7 +155,7 @@ def test_recommendations_go_on_throughout(clips: Path, tmp_path: Path) -> None:
         dropped = system.cli("model", "drop", new.name)
         assert dropped.returncode == 0, dropped.stderr
         assert "none was active before" in system.cli("model", "rollback").stderr
-        assert system.interrupt() == 0
+        assert system.interrupt(120) == 0
 
 
 def test_another_model_at_the_start_changes_beside(clips: Path, tmp_path: Path) -> None:
@@ -164,12 +164,12 @@ def test_another_model_at_the_start_changes_beside(clips: Path, tmp_path: Path) 
         system.wait_until_filled()
         watch(system)
         old = active(system)
-        assert system.interrupt() == 0
+        assert system.interrupt(120) == 0
     with running_system(tmp_path / "data", "--model", str(new), "--videos", str(clips), **LEASES) as system:
         assert active(system) == old
         system.wait_for("is the active model", 120)
         assert active(system) == new.name
         said = get(f"{system.url}/recommend", userid="u0", n=100).json()
         assert (said["strategy"], len(said["items"])) == ("content", CLIPS - 1)
-        assert system.interrupt() == 0
+        assert system.interrupt(120) == 0
     assert not (tmp_path / "data" / "addresses.json").exists()

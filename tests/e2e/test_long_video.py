@@ -81,7 +81,7 @@ def test_killed_workers_share_a_film(clip: Path, tmp_path: Path) -> None:
     arguments = ("--videos", str(tmp_path / "films"))
     with running_system(tmp_path / "whole", *arguments, VIDREC_SPLIT_S="0") as system:
         system.wait_until_filled()
-        assert system.interrupt() == 0
+        assert system.interrupt(120) == 0
     with running_system(tmp_path / "split", *arguments, VIDREC_LEASE_S="3") as system:
         assert system.url
         with workers(system, 2) as more:
@@ -100,7 +100,7 @@ def test_killed_workers_share_a_film(clip: Path, tmp_path: Path) -> None:
             wait_until(lambda: connection.execute(live).fetchone()[0] == 0, timeout_s=60)
             done = "select kind, count(*) from jobs where state = ? group by kind"
             kinds = Counter(dict(connection.execute(done, (JobState.DONE,)).fetchall()))
-        assert system.interrupt() == 0
+        assert system.interrupt(120) == 0
     assert (kinds["index_range"], kinds["fold_video"]) == (7, 1)
     assert not list((tmp_path / "split" / "media").glob("partials/*/*/*"))
     (whole, expected), (vector, segments) = held(tmp_path / "whole"), held(tmp_path / "split")
