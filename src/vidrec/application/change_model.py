@@ -14,7 +14,7 @@ from vidrec.application import pictures
 from vidrec.application.ingest import index_missing
 from vidrec.application.jobs import BESIDE, index_job
 from vidrec.application.ports import Database, JobQueue, MediaStore, VectorIndex
-from vidrec.application.split_video import has_live_split
+from vidrec.application.split_video import is_shared
 from vidrec.domain.errors import Conflict, NotFound
 from vidrec.domain.models import ModelVersion, VideoStatus
 
@@ -152,7 +152,7 @@ class ModelChanges:
 
     def _queue_beside(self, model: ModelVersion, video_ids: Sequence[str]) -> None:
         """A job of each that has none. While a split video's ranges are worked on it needs none."""
-        split = {v for v in video_ids if has_live_split(self._database, self._queue, v, model.version)}
+        split = {v for v in video_ids if is_shared(self._database, self._queue, v, model.version)}
         with self._database.transaction() as uow:
             self._check_prepared(model, uow.models.roles().prepared)
             # Read again here: one that was done since must not be done twice.

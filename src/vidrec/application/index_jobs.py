@@ -8,12 +8,12 @@ import time
 from functools import partial
 
 from vidrec.application.index_video import Indexed, VideoIndexer
-from vidrec.application.jobs import BESIDE, INDEX_VIDEO, index_job
+from vidrec.application.jobs import BESIDE, INDEX_VIDEO, fold_job, index_job
 from vidrec.application.patience import Patience
 from vidrec.application.ports import Database, Encoder, JobQueue, ModelRoles, UnitOfWork, VectorIndex
 from vidrec.application.progress import report_video
 from vidrec.application.render_video import plan_playback
-from vidrec.application.split_video import end_split, has_live_split, split_video
+from vidrec.application.split_video import end_split, is_encoded, is_shared, split_video
 from vidrec.domain.errors import EncoderUnavailable, FailureReason, LeaseLost, Unavailable, UnusableMedia
 from vidrec.domain.models import Job, MediaInfo, ModelVersion, TimeRange, Video, VideoStatus, utc_now
 from vidrec.domain.segmentation import ranges
@@ -184,11 +184,19 @@ class IndexJobs:
             raise
 
     def _begin(self, job: Job, model: ModelVersion) -> Video | None:
-        """As `begin`; None, and the job completed, also where the video's ranges are being worked on already."""
+        """As `begin`; None, and the job completed, also where the video's ranges are being worked on already, or wait
+        for nothing but the fold."""
         video = begin(self._database, self._queue, job, model.version)
-        if video is None or not has_live_split(self._database, self._queue, video.id, model.version):
-            return video
-        self.drop(job)
+        if video is None:
+            return None
+        if is_shared(self._database, self._queue, video.id, model.version):
+            self.drop(job)
+            return None
+        with self._database.transaction() as uow:
+            if not is_encoded(uow, video.id, model.version):
+                return video
+            self._queue.enqueue(uow, [fold_job(video.id, model.version, priority=job.priority)])
+            self._queue.complete(uow, job)
         return None
 
     def _split(self, job: Job, video: Video, model: ModelVersion, media: MediaInfo, planned: list[TimeRange]) -> None:

@@ -6,11 +6,14 @@ a key that follows from video, model version and range: doing a range again writ
 from __future__ import annotations
 
 import io
+import zipfile
+import zlib
 from collections.abc import Sequence
 
 import numpy as np
 
 from vidrec.application.encode_video import EncodedChunk
+from vidrec.domain.errors import NotFound
 from vidrec.domain.models import MediaInfo, TimeRange
 
 PICTURES_A_SEGMENT = 3
@@ -56,7 +59,14 @@ def dump(chunks: Sequence[EncodedChunk], media: MediaInfo) -> bytes:
 
 
 def load(data: bytes) -> list[EncodedChunk]:
-    """The chunks of such a file, in order of time. ValueError where it is none."""
+    """The chunks of such a file, in order of time. NotFound where it is none, or damaged."""
+    try:
+        return _load(data)
+    except (ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise NotFound(f"a partial result is damaged: {error}") from error
+
+
+def _load(data: bytes) -> list[EncodedChunk]:
     with np.load(io.BytesIO(data), allow_pickle=False) as held:
         stops = np.cumsum(held["frames"])
         starts = stops - held["frames"]

@@ -28,10 +28,16 @@ def end_split(uow: UnitOfWork, queue: JobQueue, video_id: str, model_version: st
     queue.enqueue(uow, [clear_job(video_id, model_version)])
 
 
-def has_live_split(database: Database, queue: JobQueue, video_id: str, model_version: str) -> bool:
-    """Whether all ranges that are not finished have a job that waits or runs. Once all are finished, the fold has."""
+def is_shared(database: Database, queue: JobQueue, video_id: str, model_version: str) -> bool:
+    """Whether there are ranges that are not finished, all with a job that waits or runs."""
     with database.snapshot() as uow:
         found = uow.splits.ranges(video_id, model_version)
     waiting = [each.job_id for each in found if not each.finished]
     states = [job.state for job in queue.get(waiting).values()]
-    return bool(found) and len(states) == len(waiting) and all(state in LIVE for state in states)
+    return bool(waiting) and len(states) == len(waiting) and all(state in LIVE for state in states)
+
+
+def is_encoded(uow: UnitOfWork, video_id: str, model_version: str) -> bool:
+    """Whether all ranges of a split video are finished."""
+    found = uow.splits.ranges(video_id, model_version)
+    return bool(found) and all(each.finished for each in found)

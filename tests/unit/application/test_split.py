@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from vidrec.application import partials, pictures, progress
 from vidrec.application.erase import Eraser
 from vidrec.application.jobs import FOLD_VIDEO, INDEX_RANGE, index_job
 from vidrec.domain.errors import FailureReason, UnusableMedia
-from vidrec.domain.models import Embeddings, Frames, JobState, MediaInfo, SampledFrames, TimeRange, VideoStatus
+from vidrec.domain.models import Embeddings, Frames, Job, JobState, MediaInfo, SampledFrames, TimeRange, VideoStatus
 from vidrec.domain.segmentation import CHUNK_S, ranges
 from vidrec.domain.uploads import Stage, VideoProgress
 
@@ -236,7 +236,48 @@ def test_a_partial_result_that_is_lost_is_made_again(rig: Rig) -> None:
     assert nothing_is_left(rig)
 
 
-def test_a_partial_result_is_what_went_into_it(rig: Rig) -> None:
+def test_a_damaged_partial_result_is_made_again(rig: Rig) -> None:
+    video_id = rig.add("long.webm")
+    damaged: list[str] = []
+    real = rig.store.read
+
+    def read(location: str) -> bytes:
+        data = real(location)
+        if "partials/" in location and not damaged:
+            damaged.append(location)
+            return data[: len(data) // 2]
+        return data
+
+    rig.store.read = read  # type: ignore[method-assign]
+    rig.work()
+    assert damaged
+    assert rig.status(video_id) is VideoStatus.INDEXED
+    assert nothing_is_left(rig)
+
+
+def test_a_cancelled_fold_is_queued_again_when_it_is_asked_for(rig: Rig) -> None:
+    video_id = rig.add("long.webm")
+    real = rig.queue.lease
+
+    def lease(kinds: Sequence[str], *, lease_s: float) -> Job | None:
+        job = real(kinds, lease_s=lease_s)
+        if job is not None and job.kind == FOLD_VIDEO and len(jobs_by_kind(rig)[FOLD_VIDEO]) == 1:
+            with rig.database.transaction() as uow:
+                rig.queue.cancel(uow, job_id=job.id)
+            return None
+        return job
+
+    rig.queue.lease = lease  # type: ignore[method-assign]
+    rig.work()
+    assert rig.status(video_id) is VideoStatus.PROCESSING
+    with rig.database.transaction() as uow:
+        rig.queue.enqueue(uow, [index_job(video_id)])
+    rig.work()
+    assert rig.status(video_id) is VideoStatus.INDEXED
+    assert jobs_by_kind(rig)[INDEX_RANGE] == [JobState.DONE] * 3
+
+
+def test_nothing_is_a_partial_result_too(rig: Rig) -> None:
     assert partials.load(partials.dump([], rig.frames.probe(Path("long.webm")))) == []
 
 
