@@ -10,15 +10,18 @@ import logging
 import os
 import signal
 import sys
+from functools import partial
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import bentoml
 
 from bento import metrics
-from bento.batcher import MAX_BATCH, Batcher
-from bento.routes import MAX_FRAMES, EncoderRoutes
-from bento.settings import load_encoder_settings
+from bento.batcher import Batcher
+from bento.models import HeldModel, HeldModels
+from bento.routes import EncoderRoutes
+from bento.settings import EncoderSettings, load_encoder_settings
 from vidrec.adapters.onnx_encoder import OnnxEncoder
 from vidrec.domain.errors import VidrecError
 from vidrec.model.manifest import ONNX_FILE, load_model_dir
@@ -32,50 +35,29 @@ _MAIN_PID = int(os.environ.setdefault("_VIDREC_ENCODER_MAIN_PID", str(os.getpid(
 
 @bentoml.service(
     name="encoder",
-    workers=1,  # one model in memory, one queue; more processes are more replicas
+    workers=1,  # its models once in memory, one queue each; more processes are more replicas
     traffic={"timeout": 60},
     metrics={"enabled": False},  # ours are at /metrics; BentoML's count requests, not frames
     logging={"access": {"enabled": False}},
 )
 @bentoml.asgi_app(routes, path="/")
 class Encoder:
-    """One model in one process. Ready once the model has run: on a GPU at every batch size that it will see."""
+    """One model in one process, two during a change. Ready once the first has run: on a GPU at every batch size that it
+    will see."""
 
     def __init__(self) -> None:
         _die_with_parent()
         try:
             settings = load_encoder_settings()
-            manifest = load_model_dir(settings.model)
-            encoder = OnnxEncoder(
-                settings.model / ONNX_FILE,
-                dimension=manifest.dimension,
-                provider=settings.provider,
-                threads=settings.threads or None,
-                gpu_mem_limit=settings.gpu_mem_limit_mb << 20 if settings.provider == "cuda" else None,
-            )
+            self._models = HeldModels(partial(_load, settings), settings.model, settings.models)
         except VidrecError as error:
             # BentoML restarts a worker that dies and would print a traceback each time: say it once and end them all.
             sys.stderr.write(f"error: {error}\n")
             sys.stderr.flush()
             os.kill(os.getppid(), signal.SIGTERM)
             os._exit(2)
-        encoder.warm_up()
-        self._batcher = Batcher(encoder.run, max_waiting=settings.queue)
-        routes.open(
-            self._batcher,
-            {
-                "model_version": manifest.version,
-                "dimension": manifest.dimension,
-                "name": manifest.name,
-                "trained": manifest.trained,
-                "provider": encoder.provider,
-                "max_frames": MAX_FRAMES,
-                "max_batch": MAX_BATCH,
-            },
-        )
-        metrics.INFO.labels(manifest.version, encoder.provider).set(1)
+        routes.open(self._models)
         _refuse_new_work_on(signal.SIGTERM)
-        log.info("serving %s (%s) on %s", manifest.version, manifest.name, encoder.provider)
 
     async def __is_ready__(self) -> bool:
         return routes.ready
@@ -83,7 +65,22 @@ class Encoder:
     @bentoml.on_shutdown  # type: ignore[untyped-decorator]
     def drain(self) -> None:
         """Encodes what was accepted; uvicorn waits for the answers to be sent."""
-        self._batcher.close()
+        self._models.close()
+
+
+def _load(settings: EncoderSettings, folder: Path) -> HeldModel:
+    manifest = load_model_dir(folder)
+    encoder = OnnxEncoder(
+        folder / ONNX_FILE,
+        dimension=manifest.dimension,
+        provider=settings.provider,
+        threads=settings.threads or None,
+        gpu_mem_limit=settings.gpu_mem_limit_mb << 20 if settings.provider == "cuda" else None,
+    )
+    encoder.warm_up()
+    metrics.INFO.labels(manifest.version, encoder.provider).set(1)
+    log.info("serving %s (%s) on %s", manifest.version, manifest.name, encoder.provider)
+    return HeldModel(manifest, encoder.provider, Batcher(encoder.run, max_waiting=settings.queue))
 
 
 def _die_with_parent() -> None:

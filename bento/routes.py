@@ -13,12 +13,12 @@ from urllib.parse import parse_qs
 import numpy as np
 
 from bento import metrics
-from bento.batcher import Batcher
+from bento.batcher import MAX_BATCH
+from bento.models import HeldModel, HeldModels
 from vidrec.domain.errors import (
     Conflict,
     EncoderUnavailable,
     InvalidInput,
-    ModelVersionMismatch,
     NotFound,
     Overloaded,
     VidrecError,
@@ -46,24 +46,16 @@ class EncoderRoutes:
     """The ASGI app. It answers 503 until `open` is called and again once `draining` is set."""
 
     def __init__(self) -> None:
-        self._batcher: Batcher | None = None
-        self._description: Mapping[str, Any] = {}
-        self._headers: list[tuple[bytes, bytes]] = []
+        self._models: HeldModels | None = None
         self.draining = False
 
-    def open(self, batcher: Batcher, description: Mapping[str, Any]) -> None:
-        """Starts to serve; `description` holds at least model_version and dimension."""
-        self._description = description
-        self._headers = [
-            (b"content-type", b"application/octet-stream"),
-            (b"x-model-version", str(description["model_version"]).encode()),
-            (b"x-dimension", str(description["dimension"]).encode()),
-        ]
-        self._batcher = batcher
+    def open(self, models: HeldModels) -> None:
+        """Starts to serve."""
+        self._models = models
 
     @property
     def ready(self) -> bool:
-        return self._batcher is not None and not self.draining
+        return self._models is not None and not self.draining
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -102,10 +94,10 @@ class EncoderRoutes:
         await self._encode(scope, receive, send, route, most)
 
     async def _encode(self, scope: Scope, receive: Receive, send: Send, route: str, most: int) -> None:
-        batcher = self._batcher
-        if batcher is None or self.draining:
+        if self._models is None or self.draining:
             raise EncoderUnavailable("the encoder is not ready", retry_after_s=2.0)
-        self._check_version(scope["query_string"])
+        model = await self._models.of(_wanted_version(scope["query_string"]))
+        batcher = model.batcher
         count = _frame_count(scope, most)
         try:
             batcher.reserve(count)
@@ -120,18 +112,23 @@ class EncoderRoutes:
         finally:
             batcher.release(count)
         metrics.FRAMES.labels(route).inc(count)
-        await _answer(send, 200, self._headers, np.ascontiguousarray(embeddings, dtype="<f4").tobytes())
-
-    def _check_version(self, query: bytes) -> None:
-        wanted = parse_qs(query.decode("latin-1")).get("model_version", [""])[0]
-        held = self._description["model_version"]
-        if not wanted:
-            raise InvalidInput("model_version: name the model version as a query parameter", field="model_version")
-        if wanted != held:
-            raise ModelVersionMismatch(f"this encoder holds model version {held}, not {wanted}")
+        await _answer(send, 200, _headers(model), np.ascontiguousarray(embeddings, dtype="<f4").tobytes())
 
     def _describe(self) -> Mapping[str, Any]:
-        return {**self._description, "ready": self.ready}
+        described = {} if self._models is None else self._models.describe()
+        return {**described, "max_frames": MAX_FRAMES, "max_batch": MAX_BATCH, "ready": self.ready}
+
+
+def _wanted_version(query: bytes) -> str:
+    return parse_qs(query.decode("latin-1")).get("model_version", [""])[0]
+
+
+def _headers(model: HeldModel) -> list[tuple[bytes, bytes]]:
+    return [
+        (b"content-type", b"application/octet-stream"),
+        (b"x-model-version", model.version.encode()),
+        (b"x-dimension", str(model.manifest.dimension).encode()),
+    ]
 
 
 def _frame_count(scope: Scope, most: int) -> int:

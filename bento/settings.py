@@ -22,6 +22,11 @@ class EncoderSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, frozen=True, extra="forbid")
 
     model: Path = Field(description="Folder of the model: model.onnx and manifest.json.")
+    models: Path | None = Field(
+        default=None,
+        description="Folder of models, each in a folder named after its version: one that a call names is loaded, so "
+        "that two are held while the model is changed.",
+    )
     provider: Literal["cpu", "cuda"] = Field(default="cpu", description="`cuda` refuses to start without a GPU.")
     threads: int = Field(default=0, ge=0, description="Threads of one inference on the CPU; 0: all usable processors.")
     queue: int = Field(default=256, ge=64, description="Frames that may wait; more are refused with 429.")

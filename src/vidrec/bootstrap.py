@@ -155,6 +155,7 @@ def open_worker(settings: Settings, *, concurrency: int) -> Iterator[Worker]:
             concurrency=concurrency,
             recommendation_days=settings.recommendation_days,
             job_days=settings.job_days,
+            split_s=settings.split_s,
             sweep=open_uploads(settings, database, queue).sweep,
         )
     finally:

@@ -88,6 +88,12 @@ class Settings(BaseSettings):
     max_attempts: int = Field(
         default=5, ge=1, description="A job that was started so often without ending is given up."
     )
+    split_s: float = Field(
+        default=600.0,
+        ge=0,
+        description="Longer videos are shared by several jobs of this length each, in seconds, rounded up to whole ten "
+        "minutes; 0: never.",
+    )
     max_decode_s: float = Field(
         default=900.0, gt=0, description="Longest decoding of ten minutes of video, in seconds."
     )

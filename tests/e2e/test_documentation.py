@@ -21,13 +21,18 @@ from tests.clips import VP9, draw
 from tests.documentation import ROOT, commands
 from tests.systems import RunningSystem, get
 
-PAGES = ("README.md", "docs/api.md", "loadtest/README.md")
+PAGES = ("README.md", "docs/api.md", "docs/models.md", "loadtest/README.md")
 SIGNED = "$PresignedURL"
 ADDRESS = "http://127.0.0.1:3000"
 RUN_BY = {
     "make run": "test_make_run",
     "make run VIDEOS=/some/folder": "test_make_run_with_videos",
     "make run MODEL=data/models/VERSION": "test_better_weights",
+    ".venv-run/bin/vidrec model export --arch resnet34 --weights untrained --int8": "test_default.py makes such ones",
+    ".venv-run/bin/vidrec model list": "test_change_model.py",
+    ".venv-run/bin/vidrec model activate data/models/VERSION": "test_change_model.py",
+    ".venv-run/bin/vidrec model rollback": "test_change_model.py",
+    ".venv-run/bin/vidrec model drop VERSION": "test_change_model.py",
     "make test": "whoever runs this file so",
     "make export-env": "`make test-full`, before this file",
     ".venv-export/bin/vidrec model export --arch resnet50 --weights imagenet --int8": "test_better_weights",

@@ -610,7 +610,12 @@ def test_the_stages_are_told_until_the_end(system: System) -> None:
                     uow.catalogue.mark_indexed(video_id, model_version="m", media=MEDIA, segment_count=1)
         last = response.headers
     assert told == [
-        *(("uploading", None), ("queued", None), ("decoding", None), ("decoding", {"done": 12, "total": 30})),
+        *(
+            ("uploading", None),
+            ("queued", None),
+            ("decoding", None),
+            ("decoding", {"done": 12, "total": 30, "ranges": None}),
+        ),
         *(("embedding", None), ("indexed", None)),
     ]
     assert last["cache-control"] == "no-store"
@@ -622,7 +627,7 @@ def test_the_listing_tells_how_far_videos_are(system: System) -> None:
         uow.catalogue.mark_processing(made["video_id"])
         uow.progress.put(made["video_id"], VideoProgress(Stage.DECODING, 3, None))
     [listed] = system.get("/videos", status="processing")["items"]
-    assert (listed["stage"], listed["progress"]) == ("decoding", {"done": 3, "total": None})
+    assert (listed["stage"], listed["progress"]) == ("decoding", {"done": 3, "total": None, "ranges": None})
     schemas.VideoOut.model_validate(listed)
 
 

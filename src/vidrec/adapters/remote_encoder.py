@@ -18,6 +18,10 @@ MAX_FRAMES = 64
 CONNECT_TIMEOUT_S = 2.0
 
 
+class _Unreachable(EncoderUnavailable):
+    """Another address may be."""
+
+
 class RemoteEncoder:
     """Implements the Encoder port. Requests go to the address with the fewest outstanding ones; one that cannot be
     reached is passed over. Thread-safe."""
@@ -35,6 +39,23 @@ class RemoteEncoder:
             for start in range(0, len(frames), MAX_FRAMES)
         ]
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    def serves(self, model_version: str) -> bool:
+        """See the port: asks one after the other."""
+        failure: EncoderUnavailable | None = None
+        answered = False
+        for url in self._by_load():
+            try:
+                described = self._ask(url, "GET", "/v1/describe").json()
+            except EncoderUnavailable as error:
+                failure = error
+                continue
+            answered = True
+            if model_version in described.get("model_versions", [described["model_version"]]):
+                return True
+        if failure is not None and not answered:
+            raise failure
+        return False
 
     def describe(self) -> Mapping[str, Any]:
         """See the port."""
@@ -58,23 +79,39 @@ class RemoteEncoder:
     def _send(
         self, method: str, path: str, *, params: Mapping[str, str] | None = None, content: bytes | None = None
     ) -> httpx.Response:
-        failure: Exception | None = None
-        for url in sorted(self._outstanding, key=lambda url: self._outstanding[url]):
+        """The first answer; of encoders that refuse the model version (a change is going on) the next one is asked."""
+        failure: _Unreachable | ModelVersionMismatch | None = None
+        for url in self._by_load():
             try:
-                with self._counted(url):
-                    response = self._client.request(
-                        method,
-                        url + path,
-                        params=params,
-                        content=content,
-                    )
-            except httpx.TimeoutException as error:
-                raise EncoderUnavailable(f"the encoder at {url} did not answer in {self._timeout_s:g} s") from error
-            except httpx.TransportError as error:
+                return self._ask(url, method, path, params=params, content=content)
+            except _Unreachable as error:
+                failure = failure or error
+            except ModelVersionMismatch as error:
                 failure = error
-                continue
-            return _checked(response, url)
+        if isinstance(failure, ModelVersionMismatch):
+            raise failure
         raise EncoderUnavailable(f"the encoder does not answer at {', '.join(self._outstanding)}") from failure
+
+    def _by_load(self) -> list[str]:
+        return sorted(self._outstanding, key=lambda url: self._outstanding[url])
+
+    def _ask(
+        self,
+        url: str,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        content: bytes | None = None,
+    ) -> httpx.Response:
+        try:
+            with self._counted(url):
+                response = self._client.request(method, url + path, params=params, content=content)
+        except httpx.TimeoutException as error:
+            raise EncoderUnavailable(f"the encoder at {url} did not answer in {self._timeout_s:g} s") from error
+        except httpx.TransportError as error:
+            raise _Unreachable(f"the encoder at {url} cannot be reached") from error
+        return _checked(response, url)
 
     @contextmanager
     def _counted(self, url: str) -> Iterator[None]:

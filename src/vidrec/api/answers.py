@@ -134,10 +134,12 @@ class Answers:
     def _moment(self, video: Video, number: int | None, time: TimeRange | None) -> Json | None:
         if time is None:
             return None
+        # The segments of an answer are those of its model version, also when another one is active by now.
+        version = "" if video.indexed_model is None else f"?model={video.indexed_model}"
         return {
             "start_s": round(time.start_s, 3),
             "end_s": round(time.end_s, 3),
-            "picture": f"{self._base}/videos/{video.id}/segments/{number}/picture",
+            "picture": f"{self._base}/videos/{video.id}/segments/{number}/picture{version}",
         }
 
     def _links(self, video: Video) -> Json:
@@ -153,7 +155,12 @@ class Answers:
 
 def progress_answer(progress: VideoProgress) -> Json | None:
     """How much of the video was decoded; None where that is not what is done."""
-    return None if progress.done is None else {"done": progress.done, "total": progress.total}
+    if progress.done is None:
+        return None
+    ranges = None
+    if progress.ranges_total is not None:
+        ranges = {"done": progress.ranges_done, "total": progress.ranges_total}
+    return {"done": progress.done, "total": progress.total, "ranges": ranges}
 
 
 def failure_answer(video: Video) -> Json | None:

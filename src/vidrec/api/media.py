@@ -85,14 +85,22 @@ def segment_picture(
     position: Annotated[
         int | None, Query(ge=0, le=2, description="Which of the segment's up to three frames; the middle one.")
     ] = None,
+    model: Annotated[
+        str | None,
+        Query(pattern="^[a-z0-9_]{1,64}$", description="Model version that cut the segments; the active one."),
+    ] = None,
 ) -> Response:
     """A frame of one segment of the video. Where it has fewer frames, the last one before `position`."""
     store, found = context.services.store, context.services.catalogue.get(video)
-    wanted = _MIDDLE if position is None else position
-    for at in range(wanted, 0, -1):
+    version = model or found.indexed_model or ""
+    wanted = range(_MIDDLE if position is None else position, -1, -1)
+    keys = [pictures.segment_key(found.id, version, number, at) for at in wanted if version]
+    if version == found.indexed_model and number < found.segment_count:
+        keys += [pictures.unversioned_segment_key(found.id, number, at) for at in wanted]
+    for key in keys:
         with suppress(NotFound):
-            return _picture(store, pictures.location(pictures.segment_key(found.id, number, at)), request)
-    return _picture(store, pictures.location(pictures.segment_key(found.id, number, 0)), request)
+            return _picture(store, pictures.location(key), request)
+    raise NotFound("there is no such picture")
 
 
 def _picture(store: MediaStore, location: str, request: Request) -> Response:

@@ -219,11 +219,19 @@ class MediaOut(_Answered):
     height: int
 
 
+class RangesOut(_Answered):
+    """Ranges of time that workers share."""
+
+    done: int
+    total: int
+
+
 class ProgressOut(_Answered):
     """Seconds of the video."""
 
     done: int = Field(description="Seconds that were decoded.")
     total: int | None = Field(description="Its length; None where the file does not say.")
+    ranges: RangesOut | None = Field(description="Of a long video that workers share: ranges done, of all.")
 
 
 class VideoOut(_Answered):

@@ -95,9 +95,10 @@ class VideoCatalogue:
         """Changes what a person may change, answers the video; NotFound. IndexUnavailable where a new category cannot
         be told to the vector index: then nothing is changed."""
         video = self.get(name)
-        if changes.category is not None and video.indexed_model is not None:
-            model = self.model(video.indexed_model)
-            if model is not None:
+        if changes.category is not None:
+            with self._database.snapshot() as uow:
+                versions = uow.catalogue.versions(video.id)
+            for model in filter(None, map(self.model, sorted(versions))):
                 self._index.recategorise(model, video.id, changes.category)
         with self._database.transaction() as uow:
             return uow.catalogue.change(video.id, changes)

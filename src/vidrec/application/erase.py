@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import hashlib
 
-from vidrec.application import originals, pictures, render_video
+from vidrec.application import originals, partials, pictures, render_video
 from vidrec.application.jobs import ERASE_VIDEO
 from vidrec.application.ports import Database, JobQueue, MediaStore, Receipt, UnitOfWork, VectorIndex
 from vidrec.domain.errors import NotFound
@@ -71,11 +71,13 @@ def finish_erase_video(job: Job, *, database: Database, queue: JobQueue, index: 
     store.delete(pictures.prefix(video_id))
     store.delete(originals.prefix(video_id))
     store.delete(render_video.prefix(video_id))
+    store.delete(partials.prefix(video_id))
     with database.transaction() as uow:
         uow.interactions.erase_video(video_id)
         uow.profiles.erase_video(video_id)
         uow.recommendations.erase_video(video_id)
         uow.progress.clear(video_id)
+        uow.splits.clear(video_id)
         uow.catalogue.scrub(video_id)
         uow.receipts.complete(str(job.payload["receipt_id"]))
         queue.complete(uow, job)

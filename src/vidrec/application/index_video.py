@@ -1,50 +1,35 @@
-"""From a video file to its vectors and pictures: probe, sample, encode, cut into segments, write.
-
-Decoding and encoding overlap: the frame source decodes in a child process and is read ahead of by a thread, and two
-batches are on their way to the encoder at any time. Held in memory are one chunk's embeddings and small pictures.
-"""
+"""From a video file to its vectors and pictures: probe, sample, encode, cut into segments, write. In one piece, or
+range by range and then folded: both give the same rows and pictures, since chunks are cut alone either way."""
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Generator, Iterable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
-from itertools import groupby
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
-
-from vidrec.application import pictures
+from vidrec.application import partials, pictures
+from vidrec.application.encode_video import BATCH, EMBEDDING, EncodedChunk, VideoEncoder
 from vidrec.application.patience import Patience
 from vidrec.application.ports import Encoder, FrameSource, MediaStore, VectorIndex
 from vidrec.application.progress import Report, untold
-from vidrec.application.read_ahead import read_ahead
 from vidrec.domain.errors import FailureReason, NotFound, UnusableMedia
-from vidrec.domain.models import (
-    Embeddings,
-    MediaInfo,
-    ModelVersion,
-    SampledFrames,
-    Segment,
-    TimeRange,
-    Video,
-    VideoVector,
-)
-from vidrec.domain.segmentation import chunks, segment_chunk, video_embedding
-from vidrec.domain.uploads import Stage, VideoProgress
+from vidrec.domain.models import Embedding, MediaInfo, ModelVersion, Segment, TimeRange, Video, VideoVector
+from vidrec.domain.sampling import chunks_within
+from vidrec.domain.segmentation import chunks, video_embedding
 
-BATCH = 32
-IN_FLIGHT = 2
-"""Batches on their way to the encoder, so that it never waits for the next one."""
-READ_AHEAD = 2
-PICTURES_A_SEGMENT = 3
-_EMBEDDING = VideoProgress(Stage.EMBEDDING)
 DULL = 12.0
 """Frames whose pixels deviate less than this (of 255) make no thumbnail where there is a better one."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedVideo:
+    """A video whose bytes are at hand."""
+
+    video: Video
+    path: Path
+    media: MediaInfo
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,30 +38,6 @@ class Indexed:
 
     media: MediaInfo
     segment_count: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Encoded:
-    """Consecutive sampled frames of one chunk, without their pixels."""
-
-    chunk: TimeRange
-    times_s: npt.NDArray[np.float64]
-    embeddings: Embeddings
-    pictures: Sequence[bytes]
-    contrast: npt.NDArray[np.float32]
-    """Standard deviation of each frame's pixels."""
-
-    @classmethod
-    def joined(cls, chunk: TimeRange, parts: Iterable[_Encoded]) -> _Encoded:
-        """All parts of one chunk, in their order."""
-        held = list(parts)
-        return cls(
-            chunk,
-            np.concatenate([part.times_s for part in held]),
-            np.concatenate([part.embeddings for part in held]),
-            [picture for part in held for picture in part.pictures],
-            np.concatenate([part.contrast for part in held]),
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,112 +56,115 @@ class VideoIndexer:
     ) -> None:
         self._index = index
         self._frames = frames
-        self._encoder = encoder
+        self._encoder = VideoEncoder(frames, encoder, batch=batch)
         self._store = store
-        self._batch = batch
 
-    def index(self, video: Video, model: ModelVersion, patiently: Patience, report: Report = untold) -> Indexed:
-        """Probes, samples, encodes and writes pictures, segments, and the video's row last; `report` is told how far it
-        is with every batch.
+    @contextmanager
+    def opened(self, video: Video, media: MediaInfo | None = None) -> Iterator[OpenedVideo]:
+        """The video with its bytes at hand for the time of the block, and what probing says unless that is known.
+        UnusableMedia where the file is the problem."""
+        with ExitStack() as stack:
+            try:
+                path = stack.enter_context(self._store.local(video.location))
+                media = media or self._frames.probe(path)
+            except NotFound as error:
+                raise UnusableMedia(FailureReason.MISSING, f"the file is not there any more: {error}") from error
+            yield OpenedVideo(video, path, media)
+
+    def index(self, opened: OpenedVideo, model: ModelVersion, patiently: Patience, report: Report = untold) -> Indexed:
+        """Samples, encodes and writes pictures, segments, and the video's row last; `report` is told how far it is with
+        every batch.
 
         UnusableMedia where the file is the problem; whatever `patiently` raises.
         """
-        try:
-            with self._store.local(video.location) as path:
-                media = self._frames.probe(path)
-                segments, middles = self._segments(video.id, path, media, model, patiently, report)
-        except NotFound as error:
-            raise UnusableMedia(FailureReason.MISSING, f"the file is not there any more: {error}") from error
-        report(_EMBEDDING)
-        vector = video_embedding(segments)
-        patiently(lambda: self._write_thumbnail(video.id, segments, middles, vector))
-        for number in range(len(segments), video.segment_count):
-            patiently(partial(self._store.delete, pictures.segment_prefix(video.id, number)))
-        row = VideoVector(video_id=video.id, category=video.category, duration_s=media.duration_s, embedding=vector)
-        patiently(lambda: self._index.upsert(model, row, segments))
-        return Indexed(media, len(segments))
+        whole = chunks(opened.media.duration_s)
+        with closing(self._encoder.encoded(opened.path, opened.media, whole, model, patiently, report)) as encoded:
+            done = self._write(opened.video, opened.media, encoded, model, patiently, report)
+        return done
+
+    def encode_range(
+        self, opened: OpenedVideo, time: TimeRange, model: ModelVersion, patiently: Patience, report: Report = untold
+    ) -> None:
+        """Samples and encodes one range of whole chunks and keeps what `fold` needs. Raises as `index`."""
+        within = chunks_within(time)
+        with closing(self._encoder.encoded(opened.path, opened.media, within, model, patiently, report)) as encoded:
+            data = partials.dump(list(encoded), opened.media)
+        key = partials.key(opened.video.id, model.version, time)
+        patiently(lambda: self._store.put(key, data))
+
+    def fold(
+        self, video: Video, media: MediaInfo, ranges: Iterable[TimeRange], model: ModelVersion, patiently: Patience
+    ) -> Indexed:
+        """Writes what `index` would have written, from what was kept of all ranges. NotFound where a range's is not
+        there; UnusableMedia where none has a frame; whatever `patiently` raises."""
+        return self._write(video, media, self._kept(video.id, ranges, model, patiently), model, patiently, untold)
 
     def remove(self, video_id: str, model: ModelVersion) -> None:
         """Takes back what was written of a video."""
         self._index.delete(model, [video_id])
         self._store.delete(pictures.prefix(video_id))
+        self._store.delete(partials.prefix(video_id))
 
-    def _segments(
-        self, video_id: str, path: Path, media: MediaInfo, model: ModelVersion, patiently: Patience, report: Report
-    ) -> tuple[list[Segment], list[_Middle]]:
-        """All segments in order, and the middle picture of each; their pictures are stored."""
+    def recategorise(self, model: ModelVersion, video_id: str, category: str | None) -> None:
+        """Changes the category in the video's row."""
+        self._index.recategorise(model, video_id, category)
+
+    def _kept(
+        self, video_id: str, ranges: Iterable[TimeRange], model: ModelVersion, patiently: Patience
+    ) -> Generator[EncodedChunk]:
+        for time in ranges:
+            location = pictures.location(partials.key(video_id, model.version, time))
+            yield from partials.load(patiently(partial(self._store.read, location)))
+
+    def _write(
+        self,
+        video: Video,
+        media: MediaInfo,
+        encoded: Iterable[EncodedChunk],
+        model: ModelVersion,
+        patiently: Patience,
+        report: Report,
+    ) -> Indexed:
         segments: list[Segment] = []
         middles: list[_Middle] = []
-        sampled = read_ahead(self._sampled(path, media, report), ahead=READ_AHEAD, check=patiently.check)
-        with closing(sampled), closing(self._encoded(sampled, model, patiently)) as encoded:
-            for within, parts in groupby(encoded, key=lambda part: part.chunk):
-                chunk = _Encoded.joined(within, parts)
-                for cut in segment_chunk(chunk.times_s, chunk.embeddings, _known_end(chunk, media)):
-                    number = len(segments)
-                    middles.append(
-                        self._write_pictures(video_id, number, chunk, _spread(cut.first, cut.stop), patiently)
-                    )
-                    segments.append(Segment(video_id=video_id, number=number, time=cut.time, embedding=cut.embedding))
+        for chunk in encoded:
+            for cut in chunk.cuts(media):
+                number = len(segments)
+                shown = partials.spread(cut.first, cut.stop)
+                middles.append(self._write_pictures(video.id, model, number, chunk, shown, patiently))
+                segments.append(Segment(video_id=video.id, number=number, time=cut.time, embedding=cut.embedding))
         if not segments:
             raise UnusableMedia(FailureReason.NO_DECODABLE_FRAME, "no frame of the video could be decoded")
-        return segments, middles
-
-    def _sampled(self, path: Path, media: MediaInfo, report: Report) -> Generator[tuple[TimeRange, SampledFrames]]:
-        length = int(media.duration_s) or None
-        for chunk in chunks(media.duration_s):
-            for batch in self._frames.sample(path, media, chunk, batch=self._batch):
-                report(VideoProgress(Stage.DECODING, int(batch.times_s[-1]), length))
-                yield chunk, batch
-        report(_EMBEDDING)
-
-    def _encoded(
-        self, sampled: Iterable[tuple[TimeRange, SampledFrames]], model: ModelVersion, patiently: Patience
-    ) -> Generator[_Encoded]:
-        """The same frames with their embeddings, in order; chunks follow each other without a pause of the encoder."""
-
-        def encode(chunk: TimeRange, batch: SampledFrames) -> _Encoded:
-            embeddings = patiently(lambda: self._encoder.encode(batch.frames, model_version=model.version))
-            contrast = batch.frames[:, ::8, ::8].std(axis=(1, 2, 3), dtype=np.float32)
-            return _Encoded(chunk, batch.times_s, embeddings, batch.pictures, contrast)
-
-        waiting: deque[Future[_Encoded]] = deque()
-        with ThreadPoolExecutor(IN_FLIGHT, thread_name_prefix="encode") as pool:
-            try:
-                for chunk, batch in sampled:
-                    waiting.append(pool.submit(encode, chunk, batch))
-                    if len(waiting) > IN_FLIGHT:
-                        yield waiting.popleft().result()
-                while waiting:
-                    yield waiting.popleft().result()
-            finally:
-                pool.shutdown(wait=False, cancel_futures=True)
+        report(EMBEDDING)
+        vector = video_embedding(segments)
+        if video.indexed_model in (None, model.version):  # else it has one, and need not get another by another model
+            patiently(lambda: self._write_thumbnail(video.id, segments, middles, vector))
+        before = video.segment_count if video.indexed_model == model.version else 0
+        for number in range(len(segments), before):
+            patiently(partial(self._store.delete, pictures.segment_prefix(video.id, model.version, number)))
+        row = VideoVector(video_id=video.id, category=video.category, duration_s=media.duration_s, embedding=vector)
+        patiently(lambda: self._index.upsert(model, row, segments))
+        return Indexed(media, len(segments))
 
     def _write_pictures(
-        self, video_id: str, number: int, chunk: _Encoded, shown: Sequence[int], patiently: Patience
+        self,
+        video_id: str,
+        model: ModelVersion,
+        number: int,
+        chunk: EncodedChunk,
+        shown: Sequence[int],
+        patiently: Patience,
     ) -> _Middle:
-        for position, frame in enumerate(shown):
-            key = pictures.segment_key(video_id, number, position)
+        keys = [pictures.segment_key(video_id, model.version, number, position) for position in range(len(shown))]
+        for key, frame in zip(keys, shown, strict=True):
             patiently(partial(self._store.put, key, chunk.pictures[frame]))
         middle = len(shown) // 2
-        return _Middle(pictures.segment_key(video_id, number, middle), float(chunk.contrast[shown[middle]]))
+        return _Middle(keys[middle], float(chunk.contrast[shown[middle]]))
 
     def _write_thumbnail(
-        self, video_id: str, segments: Sequence[Segment], middles: Sequence[_Middle], vector: npt.NDArray[np.float32]
+        self, video_id: str, segments: Sequence[Segment], middles: Sequence[_Middle], vector: Embedding
     ) -> None:
         """The middle picture of the segment that is most like the whole; a dull one only where all are."""
         best = max(segments, key=lambda s: (middles[s.number].contrast >= DULL, float(s.embedding @ vector)))
         picture = self._store.read(pictures.location(middles[best.number].key))
         self._store.put(pictures.thumbnail_key(video_id), picture)
-
-
-def _spread(first: int, stop: int) -> list[int]:
-    """Up to PICTURES_A_SEGMENT frames of [first, stop), evenly spread."""
-    count = min(PICTURES_A_SEGMENT, stop - first)
-    return [first + int((i + 0.5) * (stop - first) / count) for i in range(count)]
-
-
-def _known_end(chunk: _Encoded, media: MediaInfo) -> TimeRange:
-    """The chunk's range; of a video of unknown length it ends with its last frame."""
-    if media.duration_s > 0:
-        return chunk.chunk
-    return TimeRange(chunk.chunk.start_s, max(chunk.chunk.start_s, float(chunk.times_s[-1])))

@@ -13,7 +13,7 @@ from itertools import islice
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from vidrec.application.jobs import index_job
+from vidrec.application.jobs import BESIDE, index_job
 from vidrec.application.ports import Database, JobQueue, UnitOfWork, VideoChanges
 from vidrec.domain.errors import Conflict, InvalidInput
 from vidrec.domain.models import NewVideo, Video, VideoStatus
@@ -169,13 +169,9 @@ class Ingest:
             time.sleep(max(every_s, took_s / FOLLOW_SHARE))
 
     def reindex_all(self) -> list[str]:
-        """Queues every video that another model than the active one indexed; answers their ids."""
-        with self._database.transaction() as uow:
-            model = uow.models.active()
-            videos = uow.catalogue.get(uow.catalogue.indexed_ids())
-            stale = [video.id for video in videos.values() if model and video.indexed_model != model.version]
-            self._queue_again(uow, stale)
-        return stale
+        """Queues every video that is indexed, but not under the active model; answers their ids. They stay
+        recommendable, and come after what is uploaded."""
+        return index_missing(self._database, self._queue)
 
     def _at_the_same_place(self, sources: Sequence[Source]) -> list[Video | None]:
         """For each file the video whose original was there."""
@@ -215,6 +211,22 @@ class Ingest:
     def _queue_again(self, uow: UnitOfWork, video_ids: Sequence[str]) -> None:
         uow.catalogue.requeue(video_ids)
         self._queue.enqueue(uow, [index_job(video_id) for video_id in video_ids])
+
+
+def index_missing(database: Database, queue: JobQueue) -> list[str]:
+    """What `Ingest.reindex_all` does."""
+    stale: list[str] = []
+    while True:
+        with database.transaction() as uow:
+            model = uow.models.active()
+            if model is None:
+                return stale
+            after = stale[-1] if stale else None
+            found = uow.catalogue.unindexed(model.version, limit=FILES_A_TRANSACTION, after=after)
+            queue.enqueue(uow, [index_job(video_id, model.version, priority=BESIDE) for video_id in found])
+        if not found:
+            return stale
+        stale += found
 
 
 class _Held:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 
-from vidrec.application.ports import Database
+from vidrec.application.ports import Database, UnitOfWork
 from vidrec.domain.errors import Unavailable
 from vidrec.domain.uploads import VideoProgress
 
@@ -16,12 +16,12 @@ Report = Callable[[VideoProgress], None]
 
 
 class Reporter:
-    """Keeps what a worker says of one video, at most once a second, and not of one that takes less than that. May be
-    called from several threads."""
+    """Keeps what a worker says of one video or of one range of it, at most once a second, and not of one that takes
+    less than that. May be called from several threads."""
 
-    def __init__(self, database: Database, video_id: str) -> None:
+    def __init__(self, database: Database, note: Callable[[UnitOfWork, VideoProgress], None]) -> None:
         self._database = database
-        self._video_id = video_id
+        self._note = note
         self._next = time.monotonic() + REPORT_EVERY_S
 
     def __call__(self, progress: VideoProgress) -> None:
@@ -30,7 +30,22 @@ class Reporter:
             return
         self._next = now + REPORT_EVERY_S
         with suppress(Unavailable), self._database.transaction() as uow:  # only told less often then
-            uow.progress.put(self._video_id, progress)
+            self._note(uow, progress)
+
+
+def report_video(database: Database, video_id: str) -> Reporter:
+    """A report on a whole video."""
+    return Reporter(database, lambda uow, progress: uow.progress.put(video_id, progress))
+
+
+def report_range(database: Database, video_id: str, model_version: str, number: int, start_s: float) -> Reporter:
+    """A report on one range of a split video."""
+
+    def note(uow: UnitOfWork, progress: VideoProgress) -> None:
+        if progress.done is not None:
+            uow.splits.note(video_id, model_version, number, max(0.0, progress.done - start_s))
+
+    return Reporter(database, note)
 
 
 def untold(_: VideoProgress) -> None:

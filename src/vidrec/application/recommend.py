@@ -112,8 +112,9 @@ class Recommender:
         """Videos like this one, best first, each with the pair of moments that are most alike. NotFound where the video
         does not exist; empty where it is not indexed yet."""
         with self._database.snapshot() as uow:
-            video = uow.catalogue.get([video_id]).get(video_id)
             model = uow.models.active()
+            version = model.version if model else None
+            video = uow.catalogue.get([video_id], model_version=version).get(video_id)
         if video is None:
             raise NotFound(f"there is no video {video_id}")
         embedding = self._index.videos(model, [video_id]).get(video_id) if model else None
@@ -123,20 +124,20 @@ class Recommender:
         with self._database.snapshot() as uow:
             shown = uow.catalogue.recommendable([c.video_id for c in found])
             kept = _distinct(found, shown, {video_id: video.content_sha256})[:n]
-            videos = uow.catalogue.get([c.video_id for c in kept])
+            videos = uow.catalogue.get([c.video_id for c in kept], model_version=model.version)
         return self._explain(model, kept, {**videos, video_id: video}, [[video_id]])
 
     def nearest(self, embedding: Embedding, *, n: int, model_version: str) -> Sequence[Item]:
-        """Videos nearest to an embedding of this model version, best first. Conflict where that version is not the
-        active one."""
+        """Videos nearest to an embedding of this model version, best first, also where another one has become active
+        since it was made. Conflict where that version is not known any more."""
         with self._database.snapshot() as uow:
-            model = uow.models.active()
-        if model is None or model.version != model_version:
-            raise Conflict(f"model version {model_version} is not the active one any more: search again")
+            model = next((m for m in uow.models.all() if m.version == model_version), None)
+        if model is None:
+            raise Conflict(f"model version {model_version} is not there any more: search again")
         found = self._neighbours(model, embedding, n)
         with self._database.snapshot() as uow:
             kept = _distinct(found, uow.catalogue.recommendable([c.video_id for c in found]), {})[:n]
-            videos = uow.catalogue.get([c.video_id for c in kept])
+            videos = uow.catalogue.get([c.video_id for c in kept], model_version=model.version)
         kept = [c for c in kept if c.video_id in videos]
         segments = self._segments.segments(model, [videos[c.video_id] for c in kept])
         return [
@@ -219,18 +220,19 @@ class Recommender:
         liked = [row.video_id for row in history if row.weight > 0]
         embeddings = self._index.videos(model, liked) if liked else {}
         profile = build_profile(user_id, model.version, history, embeddings, cutoff=cutoff, now=utc_now())
-        if not self._some_will_be_indexed([v for v in liked if v not in embeddings]):
+        if not self._some_will_be_indexed([v for v in liked if v not in embeddings], model.version):
             with self._database.transaction() as uow:
                 uow.profiles.put(profile)
         return profile
 
-    def _some_will_be_indexed(self, video_ids: Sequence[str]) -> bool:
+    def _some_will_be_indexed(self, video_ids: Sequence[str], model_version: str) -> bool:
         """Whether the profile must be made again next time, since one of these watched videos will have a vector."""
         if not video_ids:
             return False
         with self._database.snapshot() as uow:
             videos = uow.catalogue.get(video_ids)
-        return any(video.status is not VideoStatus.FAILED for video in videos.values())
+            never = uow.catalogue.unindexable(video_ids, model_version)
+        return any(video.status is not VideoStatus.FAILED and video.id not in never for video in videos.values())
 
     def _candidates(
         self, model: ModelVersion, profile: UserProfile, drop: set[str], category: str | None
@@ -259,7 +261,8 @@ class Recommender:
             kept = [c for c in rest if shown is None or c.video_id in shown][:n]
             used = {c.interest for c in kept}
             watched = [v for i, ids in enumerate(members) if i in used for v in ids]
-            videos = uow.catalogue.get([*(c.video_id for c in kept), *watched])
+            version = model.version if model else None
+            videos = uow.catalogue.get([*(c.video_id for c in kept), *watched], model_version=version)
         kept = [c for c in kept if c.video_id in videos]
         degraded = record.degraded
         try:

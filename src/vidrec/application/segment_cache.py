@@ -26,11 +26,12 @@ class SegmentCache:
         self._lock = threading.Lock()
 
     def segments(self, model: ModelVersion, videos: Sequence[Video]) -> Mapping[str, Sequence[Segment]]:
-        """Segments by video id, in order of time, in at most one call of the index; videos without any are absent.
-        IndexUnavailable."""
-        keys: dict[str, _Key] = {v.id: (model.version, v.id, v.indexed_at) for v in videos}
+        """Segments by video id, in order of time, in at most one call of the index; videos that say that they are not
+        indexed under this model version, or that have no segments, are absent. IndexUnavailable."""
+        indexed = [video for video in videos if video.indexed_model == model.version]
+        keys: dict[str, _Key] = {v.id: (model.version, v.id, v.indexed_at) for v in indexed}
         found = self._known(keys)
-        missing = {v.id: v.segment_count for v in videos if v.id not in found and v.segment_count}
+        missing = {v.id: v.segment_count for v in indexed if v.id not in found and v.segment_count}
         if missing:
             read = self._index.segments(model, missing)
             self._keep({keys[video_id]: segments for video_id, segments in read.items()})

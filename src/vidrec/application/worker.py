@@ -13,13 +13,10 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from vidrec.application.erase import finish_erase_video
-from vidrec.application.index_video import Indexed, VideoIndexer
-from vidrec.application.jobs import ERASE_VIDEO, INDEX_VIDEO, RENDER_VIDEO, index_job
+from vidrec.application.handle_jobs import BESIDES, KINDS, JobHandler
 from vidrec.application.patience import Patience, Stopping
 from vidrec.application.ports import (
     Database,
@@ -28,19 +25,14 @@ from vidrec.application.ports import (
     JobQueue,
     MediaStore,
     Renderer,
-    UnitOfWork,
     VectorIndex,
 )
-from vidrec.application.progress import Reporter
-from vidrec.application.render_video import VideoRenderer, plan_missing, plan_playback
-from vidrec.domain.errors import FailureReason, LeaseLost, ModelVersionMismatch, Unavailable, UnusableMedia
-from vidrec.domain.models import Job, JobState, ModelVersion, Playback, Video, utc_now
+from vidrec.application.render_video import plan_missing
+from vidrec.domain.errors import LeaseLost, ModelVersionMismatch, Unavailable
+from vidrec.domain.models import Job, JobState, utc_now
 
 log = logging.getLogger(__name__)
 
-KINDS = (INDEX_VIDEO, ERASE_VIDEO)
-BESIDES = (RENDER_VIDEO,)
-"""Done by a thread of its own while none of the others is due."""
 FLUSH_EVERY_S = 5.0
 BURY_EVERY_S = 2.0
 PRUNE_EVERY_S = 3600.0
@@ -51,8 +43,6 @@ SIGNAL_S = 0.5
 """A signal that comes just as the main thread begins to wait is handled only when it wakes: so long at most."""
 LOW_PRIORITY_POLL = 5
 """The thread for that looks so many times less often."""
-MODEL_POLL_S = 1.0
-"""How often a worker looks whether the encoder holds the active model version, while it does not."""
 
 
 @dataclass(eq=False)
@@ -80,16 +70,14 @@ class Worker:
         patience_s: float = PATIENCE_S,
         recommendation_days: float = 30.0,
         job_days: float = 7.0,
+        split_s: float = 600.0,
         sweep: Callable[[], object] | None = None,
     ) -> None:
-        """`sweep`: what is to be looked for again and again, such as uploads that nobody told of."""
+        """`split_s`: longer videos are split, see `domain.segmentation.ranges`. `sweep`: what is to be looked for again
+        and again, such as uploads that nobody told of."""
         self._database = database
         self._queue = queue
-        self._index = index
-        self._encoder = encoder
-        self._store = store
-        self._indexer = VideoIndexer(index, frames, encoder, store)
-        self._renderer = VideoRenderer(frames, renderer, store)
+        self._jobs = JobHandler(database, queue, index, frames, encoder, store, renderer, split_s=split_s)
         self._lease_s = lease_s
         self._poll_s = poll_s
         self._concurrency = concurrency
@@ -99,8 +87,6 @@ class Worker:
         self._sweep = sweep
         self._stop = threading.Event()
         self._leases: set[_Lease] = set()
-        self._written = threading.Event()
-        self._created: set[str] = set()
 
     def run(self, stop: threading.Event, *, until_empty: bool = False) -> None:
         """Works until `stop` is set, or with `until_empty` until no job is queued or running anywhere. A job that is
@@ -116,7 +102,7 @@ class Worker:
         keeper.start()
         if self._sweep is not None:
             threading.Thread(target=self._sweep_regularly, args=(over,), name="sweep", daemon=True).start()
-        self._warm_up()
+        self._jobs.warm_up()
         for thread in threads:
             thread.start()
         log.info("looking for work, %d jobs at a time", self._concurrency)
@@ -126,17 +112,9 @@ class Worker:
         over.set()
         keeper.join()
         try:
-            self._flush()
+            self._jobs.indexing.flush()
         except Unavailable as error:
             log.warning("the vector index was not flushed: %s", error)
-
-    def _warm_up(self) -> None:
-        """Connects to the index before the first job would have to wait for it, where that can be done now."""
-        with suppress(Unavailable):
-            with self._database.snapshot() as uow:
-                model = uow.models.active()
-            if model is not None:
-                self._create(model)
 
     # ---------------------------------------------------------------------------------- one job at a time
 
@@ -174,12 +152,7 @@ class Worker:
     def _do(self, job: Job, patiently: Patience) -> None:
         """Does the job, or gives it back in the way that fits what went wrong."""
         try:
-            if job.kind == ERASE_VIDEO:
-                patiently(lambda: self._erase(job))
-            elif job.kind == RENDER_VIDEO:
-                self._render_video(job, patiently)
-            else:
-                self._index_video(job, patiently)
+            self._jobs.do(job, patiently)
             return
         except LeaseLost:
             log.info("%s %s was taken over or cancelled", job.kind, job.video_id)
@@ -194,139 +167,15 @@ class Worker:
         except Exception as error:  # one job's fault must not end the others
             log.exception("%s %s failed and is tried again", job.kind, job.video_id)
             self._retry(job, f"{type(error).__name__}: {error}")
-        if job.kind != ERASE_VIDEO:
-            self._take_back_if_deleted(str(job.video_id))
+        self._jobs.take_back(job)
 
     def _release(self, job: Job) -> None:
-        self._set_queued(job)
+        self._jobs.put_back(job)
         self._queue.release(job)
 
     def _retry(self, job: Job, error: str) -> None:
-        self._set_queued(job)
+        self._jobs.put_back(job)
         self._queue.retry(job, error)
-
-    def _set_queued(self, job: Job) -> None:
-        """A video that nobody works on now is shown as waiting."""
-        if job.kind != INDEX_VIDEO:
-            return
-        with suppress(LeaseLost), self._database.transaction() as uow:
-            uow.catalogue.requeue([str(job.video_id)])
-            self._queue.hold(uow, job)
-
-    def _erase(self, job: Job) -> None:
-        finish_erase_video(job, database=self._database, queue=self._queue, index=self._index, store=self._store)
-
-    def _index_video(self, job: Job, patiently: Patience) -> None:
-        model = self._ready_model(patiently)
-        patiently(lambda: self._create(model))
-        video = self._begin(job)
-        if video is None:
-            return
-        started = time.monotonic()
-        try:
-            done = self._indexer.index(video, model, patiently, Reporter(self._database, video.id))
-        except UnusableMedia as error:
-            log.info("%s (%s) failed: %s", video.title, video.id, error)
-            with self._database.transaction() as uow:
-                uow.catalogue.mark_failed(video.id, error.reason, str(error))
-                self._queue.complete(uow, job)
-            return
-        self._written.set()
-        self._end(job, video, model, done)
-        log.info(
-            "%s (%s) indexed: %.1f s of video, %d segments, in %.1f s",
-            video.title,
-            video.id,
-            done.media.duration_s,
-            done.segment_count,
-            time.monotonic() - started,
-        )
-
-    def _ready_model(self, patiently: Patience) -> ModelVersion:
-        """The active model version; waits until there is one and the encoder holds it."""
-        told = False
-        while True:
-            patiently.check()
-            with self._database.snapshot() as uow:
-                active = uow.models.active()
-            if active is None:
-                missing = "no model is active yet"
-            elif (held := patiently(self._encoder.describe)["model_version"]) == active.version:
-                return active
-            else:
-                missing = f"the encoder holds model version {held}, the active one is {active.version}"
-            if not told:
-                log.warning("waiting: %s", missing)
-                told = True
-            patiently.wait(MODEL_POLL_S)
-
-    def _begin(self, job: Job) -> Video | None:
-        """The video, marked as processing where it is to be indexed; None, and the job completed, where it was
-        deleted."""
-        video_id = str(job.video_id)
-        with self._database.transaction() as uow:
-            video = uow.catalogue.get([video_id]).get(video_id)
-            if video is not None and job.kind == INDEX_VIDEO:
-                uow.catalogue.mark_processing(video_id)
-                uow.progress.clear(video_id)
-            self._queue.hold(uow, job)
-            if video is None:
-                self._queue.complete(uow, job)
-        return video
-
-    def _end(self, job: Job, video: Video, model: ModelVersion, done: Indexed) -> None:
-        with self._database.transaction() as uow:
-            kept = uow.catalogue.mark_indexed(
-                video.id, model_version=model.version, media=done.media, segment_count=done.segment_count
-            )
-            now = uow.catalogue.get([video.id]).get(video.id)  # after its row is ours: a new category is in it
-            self._queue.complete(uow, job)
-            uow.progress.clear(video.id)
-            if kept:
-                uow.uploads.mark_recommendable(video.id, utc_now())
-                plan_playback(uow, self._queue, now or video, done.media)
-                self._begin_again_with_new_model(uow, video.id, model)
-        if not kept:
-            self._indexer.remove(video.id, model)
-        elif now is not None and now.category != video.category:  # changed while the row was made
-            self._index.recategorise(model, video.id, now.category)
-
-    def _render_video(self, job: Job, patiently: Patience) -> None:
-        video = self._begin(job)
-        if video is None:
-            return
-        started = time.monotonic()
-        try:
-            playback, location = self._renderer.render(video, patiently)
-        except UnusableMedia as error:
-            log.warning("%s (%s) cannot be made to play: %s", video.title, video.id, error)
-            playback, location = Playback.FAILED, None
-        with self._database.transaction() as uow:
-            kept = uow.catalogue.set_playback(video.id, playback, location)
-            self._queue.complete(uow, job)
-        if not kept:
-            self._renderer.remove(video.id)
-        log.info("%s (%s): playback is %s, after %.1f s", video.title, video.id, playback, time.monotonic() - started)
-
-    def _begin_again_with_new_model(self, uow: UnitOfWork, video_id: str, model: ModelVersion) -> None:
-        """Another model may have become the active one meanwhile."""
-        active = uow.models.active()
-        if active is not None and active.version != model.version:
-            self._queue.enqueue(uow, [index_job(video_id)])
-
-    def _create(self, model: ModelVersion) -> None:
-        if model.version not in self._created:
-            self._index.create(model)
-            self._created.add(model.version)
-
-    def _take_back_if_deleted(self, video_id: str) -> None:
-        with self._database.snapshot() as uow:
-            gone = video_id in uow.catalogue.deleted([video_id])
-            models = uow.models.all() if gone else []
-        for model in models:
-            self._indexer.remove(video_id, model)
-        if gone:
-            self._renderer.remove(video_id)
 
     # ------------------------------------------------------------------------------------- beside the jobs
 
@@ -349,9 +198,9 @@ class Worker:
                     self._prune()
                 if now - planned >= PRUNE_EVERY_S and not self._plan_missing():
                     planned = now
-                if self._written.is_set() and (not self._leases or now - flushed >= FLUSH_EVERY_S):
+                if self._jobs.indexing.unflushed and (not self._leases or now - flushed >= FLUSH_EVERY_S):
                     flushed = now
-                    self._flush()
+                    self._jobs.indexing.flush()
             except Unavailable as error:
                 log.warning("waiting: %s", error)
             except Exception:  # without renewal every job would be lost
@@ -383,11 +232,7 @@ class Worker:
             for job in self._queue.bury(uow):
                 reason = job.last_error or "the worker died each time"
                 log.error("%s %s given up after %d attempts: %s", job.kind, job.video_id, job.attempts, reason)
-                if job.kind == INDEX_VIDEO:
-                    message = f"given up after {job.attempts} attempts: {reason}"
-                    uow.catalogue.mark_failed(str(job.video_id), FailureReason.GAVE_UP, message)
-                elif job.kind == RENDER_VIDEO:
-                    uow.catalogue.set_playback(str(job.video_id), Playback.FAILED)
+                self._jobs.give_up(uow, job, reason)
 
     def _prune(self) -> None:
         with self._database.transaction() as uow:
@@ -399,17 +244,3 @@ class Worker:
     def _plan_missing(self) -> bool:
         with self._database.transaction() as uow:
             return plan_missing(uow, self._queue)
-
-    def _flush(self) -> None:
-        """Makes what was written fast to search."""
-        if not self._written.is_set():
-            return
-        self._written.clear()
-        try:
-            with self._database.snapshot() as uow:
-                model = uow.models.active()
-            if model is not None:
-                self._index.flush(model)
-        except Unavailable:
-            self._written.set()
-            raise

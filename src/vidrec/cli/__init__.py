@@ -26,7 +26,7 @@ COMMANDS = {
     "uploads": _Entry("uploads", "Look after uploads."),
     "import": _Entry("import_", "Import what users did (CSV or Parquet)."),
     "index": _Entry("index", "Move the vectors to another Milvus."),
-    "model": _Entry("model", "Export, add, list and verify encoders."),
+    "model": _Entry("model", "Export, add, list, verify and change encoders."),
     "api": _Entry("api", "Serve the HTTP API and the page."),
     "worker": _Entry("worker", "Take jobs: decode videos and write their embeddings."),
     "jobs": _Entry("jobs", "List, retry and cancel jobs."),

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from contextlib import closing
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from vidrec.cli import model_change
 from vidrec.cli.console import emit_json, say, stderr
 from vidrec.domain.errors import InvalidInput
 from vidrec.domain.models import Frames
-from vidrec.settings import load_settings
+from vidrec.settings import Settings, load_settings
 
 app = typer.Typer()
 
@@ -84,15 +87,22 @@ def add(
 
 @app.command("list")
 def list_(data: Data = None, as_json: AsJson = False) -> None:
-    """List the models of the data folder."""
+    """List the models of the data folder, and which of them is active, prepared, or was active before."""
     from vidrec.model.manifest import stored_models
 
-    found = stored_models(load_settings(data_dir=data).models_dir)
+    settings = load_settings(data_dir=data)
+    found, roles = stored_models(settings.models_dir), _roles(settings)
     if as_json:
-        emit_json([manifest.model_dump(mode="json", exclude={"canonical"}) for manifest in found.values()])
+        emit_json(
+            [
+                {**manifest.model_dump(mode="json", exclude={"canonical"}), "role": roles.get(manifest.version)}
+                for manifest in found.values()
+            ]
+        )
         return
     for folder, manifest in found.items():
-        typer.echo(f"{manifest.version}  {manifest.name}  {manifest.dimension} values  {folder}")
+        role = roles.get(manifest.version, "")
+        typer.echo(f"{manifest.version}  {manifest.name}  {manifest.dimension} values  {folder}  {role}".rstrip())
     if not found:
         say("there are none yet: `vidrec model export --help`")
 
@@ -112,6 +122,23 @@ def verify(
         say(f"{folder}: as it was made (least cosine {least:.6f})")
 
 
+app.command()(model_change.activate)
+app.command()(model_change.rollback)
+app.command()(model_change.drop)
+
+
+def _roles(settings: Settings) -> Mapping[str, str]:
+    """Version -> `active`, `prepared` or `previous`; nothing where there is no catalogue yet."""
+    from vidrec.bootstrap import open_database
+
+    if not settings.database_url and not settings.data_dir.is_dir():
+        return {}
+    with closing(open_database(settings)) as database, database.snapshot() as uow:
+        roles = uow.models.roles()
+    named = {"previous": roles.previous, "prepared": roles.prepared, "active": roles.active}
+    return {model.version: role for role, model in named.items() if model is not None}
+
+
 def _report(folder: Path, as_json: bool) -> None:
     from vidrec.model.manifest import load_model_dir
 
@@ -120,7 +147,7 @@ def _report(folder: Path, as_json: bool) -> None:
         emit_json({"folder": str(folder), **manifest.model_dump(mode="json", exclude={"canonical"})})
         return
     say(f"{manifest.name}: {manifest.dimension} values a frame, version {manifest.version}, in {folder}")
-    say(f"use it: make run MODEL={folder}")
+    say(f"use it: vidrec model activate {folder}, or make run MODEL={folder}")
 
 
 def _frames(folder: Path) -> Frames:

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated
 
@@ -21,7 +22,7 @@ from vidrec.application.ports import Database
 from vidrec.cli.console import progress, say
 from vidrec.cli.ingest import follow_to_end
 from vidrec.domain.errors import InvalidInput, VidrecError
-from vidrec.domain.models import utc_now
+from vidrec.domain.models import ModelVersion, VideoStatus, utc_now
 from vidrec.settings import Settings, load_settings
 from vidrec.supervisor.system import System, check_port, locked
 
@@ -62,7 +63,7 @@ def _run(system: System, videos: Path | None, model: Path | None, started: float
     if system.embedded_milvus:
         system.start_milvus()
     system.start_api()
-    folder = _activate_model(settings, model)
+    folder, change_to = _activate_model(settings, model)
     system.start_encoder(folder)
     system.start_worker()
     system.wait_until_ready("api")
@@ -70,33 +71,57 @@ def _run(system: System, videos: Path | None, model: Path | None, started: float
     filling = threading.Thread(target=_told(_fill), args=(settings, videos, system.url), daemon=True)
     filling.start()
     system.wait_until_ready(*(["milvus"] if system.embedded_milvus else []), "encoder")
+    if change_to is not None:
+        threading.Thread(target=_told(_change), args=(settings, change_to), daemon=True).start()
     system.watch()
 
 
-def _activate_model(settings: Settings, model: Path | None) -> Path:
-    """The folder of the model to serve, which is made, registered and made the active one where it is not."""
+def _activate_model(settings: Settings, model: Path | None) -> tuple[Path, ModelVersion | None]:
+    """The folder of the model to serve first, which is made, registered and made the active one where it is not; and
+    the one to change to beside it, where videos are indexed with another one than was asked for."""
     from vidrec.bootstrap import open_database
+    from vidrec.model.library import keep_model
     from vidrec.model.manifest import load_model_dir, stored_models, to_model_version
 
     database = open_database(settings)
     try:
         with database.snapshot() as uow:
-            active = uow.models.active()
-        folder = model
-        if folder is None and active is not None:
-            stored = {manifest.version: path for path, manifest in stored_models(settings.models_dir).items()}
-            folder = stored.get(active.version)
-        if folder is None:
-            folder = _made_default_model(settings)
-        version = to_model_version(load_model_dir(folder))
-        with database.transaction() as uow:
-            uow.models.register(version)
-            uow.models.activate(version.version)
+            roles = uow.models.roles()
+            indexed = uow.catalogue.counts().get(VideoStatus.INDEXED)
+        active = roles.active
+        stored = {manifest.version: path for path, manifest in stored_models(settings.models_dir).items()}
+        held = stored.get(active.version) if active is not None else None
+        wanted = keep_model(model, settings.models_dir) if model is not None else held or _made_default_model(settings)
+        version = to_model_version(load_model_dir(wanted))
+        if roles.prepared is not None and roles.prepared != version:
+            say(f"a change to {roles.prepared.version} was begun: `vidrec model activate` goes on with it")
+        changing = indexed and held is not None and active is not None and active.version != version.version
+        if not changing and active != version:
+            with database.transaction() as uow:
+                uow.models.register(version)
+                uow.models.activate(version.version)
     finally:
         database.close()
     if not version.trained:
         say(f"the weights are UNTRAINED: colour, texture and layout count, meaning does not. Better: {BETTER_WEIGHTS}")
-    return folder
+    return (held, version) if changing and held is not None else (wanted, None)
+
+
+def _change(settings: Settings, model: ModelVersion) -> None:
+    """Changes to the model without a gap, and says so."""
+    from vidrec.application.change_model import ModelChanges
+    from vidrec.bootstrap import open_database, open_index, open_media_store, open_queue
+
+    with closing(open_database(settings)) as database, closing(open_index(settings)) as index:
+        changes = ModelChanges(database, open_queue(settings, database), index, open_media_store(settings))
+        if changes.begin(model):
+            say(f"embedding the library with {model.name}; recommendations go on with the model before")
+            while True:
+                for _ in changes.embed(model, at_a_time=1):
+                    pass
+                if changes.switch(model):
+                    break
+        say(f"{model.name} ({model.version}) is the active model")
 
 
 def _made_default_model(settings: Settings) -> Path:

@@ -97,6 +97,8 @@ def _wait(client: Client, outcome: _Outcome, bars: Progress, bar: TaskID) -> Non
         outcome.stage = video["stage"]
         progress = video["progress"] or {}
         share = f" {progress['done']} of {progress['total']} s" if progress.get("total") else ""
+        if ranges := progress.get("ranges"):
+            share += f", {ranges['done']} of {ranges['total']} parts"
         bars.update(bar, description=f"{_short(Path(outcome.file))}  {outcome.stage}{share}")
         if video["failure"]:
             outcome.message = video["failure"]["message"]

@@ -6,6 +6,7 @@ processed by several workers gets exactly the segments that one worker would hav
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -31,6 +32,16 @@ def chunks(duration_s: float) -> Iterator[TimeRange]:
     yield TimeRange(0.0, min(CHUNK_S, duration_s) if duration_s > 0 else CHUNK_S)
     while (start := start + CHUNK_S) < duration_s:
         yield TimeRange(start, min(start + CHUNK_S, duration_s))
+
+
+def ranges(duration_s: float, length_s: float) -> list[TimeRange]:
+    """The ranges that a video is split into: whole chunks each, of `length_s` rounded up to them; one range for a video
+    that is not longer than that, for a length of 0 (never split) and for a video of unknown length."""
+    step_s = math.ceil(length_s / CHUNK_S) * CHUNK_S
+    if not 0 < max(step_s, length_s) < duration_s:
+        return [TimeRange(0.0, duration_s)]
+    count = math.ceil(duration_s / step_s)
+    return [TimeRange(i * step_s, min((i + 1) * step_s, duration_s)) for i in range(count)]
 
 
 @dataclass(frozen=True, slots=True)

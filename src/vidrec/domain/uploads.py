@@ -43,6 +43,9 @@ class VideoProgress:
     """Seconds of the video that were decoded."""
     total: int | None = None
     """Its length in seconds; None where it is not known."""
+    ranges_done: int | None = None
+    """Of a video that is split by time, so many ranges are done."""
+    ranges_total: int | None = None
 
 
 def progress_of(status: VideoStatus, noted: VideoProgress | None) -> VideoProgress:

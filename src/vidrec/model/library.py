@@ -83,6 +83,19 @@ def store_model(
     return target
 
 
+def keep_model(folder: Path, models_dir: Path) -> Path:
+    """The model's folder among the models, where encoders find it by its version: copied there, whole or not at all,
+    where it is not there. InvalidModel."""
+    target = models_dir / load_model_dir(folder).version
+    if not _is_whole(target):
+        models_dir.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".new-", dir=models_dir) as scratch:
+            copy = shutil.copytree(folder, Path(scratch) / "model")
+            shutil.rmtree(target, ignore_errors=True)
+            os.replace(copy, target)
+    return target
+
+
 def _is_whole(folder: Path) -> bool:
     try:
         load_model_dir(folder)

@@ -21,8 +21,9 @@ def milvus_command(settings: Settings, port: int) -> Command:
     return milvus_lite_command(settings.vectors_dir, port), {}
 
 
-def encoder_command(model: Path, *, port: int, home: Path) -> Command:
-    """The BentoML service. `home` is where BentoML keeps its own files, so that it writes to no home folder."""
+def encoder_command(model: Path, *, port: int, home: Path, models: Path | None = None) -> Command:
+    """The BentoML service. `home` is where BentoML keeps its own files, so that it writes to no home folder;
+    `models` the folder of further models, which it loads when they are named."""
     command = [
         sys.executable,
         *("-m", "bentoml", "serve", "bento.encoder:Encoder"),
@@ -35,6 +36,8 @@ def encoder_command(model: Path, *, port: int, home: Path) -> Command:
         "BENTOML_HOME": str(home.absolute()),
         "BENTOML_DO_NOT_TRACK": "True",
     }
+    if models is not None:
+        variables["VIDREC_ENCODER_MODELS"] = str(models.absolute())
     return command, variables
 
 

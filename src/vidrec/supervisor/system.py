@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -20,6 +21,8 @@ from vidrec.supervisor import commands
 from vidrec.supervisor.process import Process
 
 START_TIMEOUT_S = 120.0
+_ADDRESSES = ("milvus_uri", "encoder_urls")
+"""Of what runs on ports that were free: other commands on the same data folder read them."""
 GRACE_S = 12.0
 """How long a process may take to end what it began."""
 
@@ -42,12 +45,16 @@ class System:
         self._processes: dict[str, Process] = {}
 
     def __enter__(self) -> Self:
+        self.settings.data_dir.mkdir(parents=True, exist_ok=True)
+        addresses = {name: getattr(self.settings, name) for name in _ADDRESSES}
+        _address_file(self.settings).write_text(json.dumps(addresses))
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.stop()
+        _address_file(self.settings).unlink(missing_ok=True)
 
     @property
     def url(self) -> str:
@@ -63,7 +70,8 @@ class System:
     def start_encoder(self, model: Path) -> None:
         home = self.settings.data_dir / "bentoml"
         home.mkdir(parents=True, exist_ok=True)
-        self._start("encoder", commands.encoder_command(model, port=self._ports["encoder"], home=home))
+        models = self.settings.models_dir
+        self._start("encoder", commands.encoder_command(model, port=self._ports["encoder"], home=home, models=models))
 
     def start_worker(self) -> None:
         self._start("worker", commands.worker_command())
@@ -119,6 +127,28 @@ class System:
         log = self.settings.data_dir / "logs" / f"{name}.log"
         self._processes[name] = Process(name, arguments, environment, log)
         self._processes[name].start()
+
+
+def settings_of_running(settings: Settings) -> Settings | None:
+    """The settings with the addresses of the system that runs on the data folder; None where none does."""
+    try:
+        with (settings.data_dir / "lock").open("r") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        with suppress(OSError, ValueError):
+            return settings.model_copy(update=_read_addresses(settings))
+    except OSError:
+        pass
+    return None
+
+
+def _address_file(settings: Settings) -> Path:
+    return settings.data_dir / "addresses.json"
+
+
+def _read_addresses(settings: Settings) -> dict[str, object]:
+    told = json.loads(_address_file(settings).read_text())
+    return {name: tuple(told[name]) if isinstance(told[name], list) else told[name] for name in _ADDRESSES}
 
 
 @contextmanager

@@ -161,7 +161,10 @@ function state(row) {
   if (step === "again") return t("up.again", { n: wait });
   if (step === "sending") return t("up.sending", { done: size(sent), size: size(file.size) });
   const stage = video.status === "indexed" ? "indexed" : video.stage ?? video.status; // an older server tells the status only
-  const { done, total } = video.progress ?? {};
+  const { done, total, ranges } = video.progress ?? {};
+  if (stage === "decoding" && ranges) {
+    return t("up.stage.decoding.ranges", { done: clock(done), total: clock(total), n: ranges.done, m: ranges.total });
+  }
   if (stage === "decoding" && total) return t("up.stage.decoding.of", { done: clock(done), total: clock(total) });
   return t(`up.stage.${STAGES.includes(stage) ? stage : "decoding"}`);
 }

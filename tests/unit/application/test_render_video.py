@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import text
 
 from tests.fakes.frame_source import FakeFrameSource, FakeVideo
-from tests.unit.application.test_worker import DEADLINE_S, Rig, wait_for
+from tests.worker_rig import DEADLINE_S, Rig, wait_for
 from vidrec.adapters.sql import SqlDatabase
 from vidrec.application.erase import Eraser
 from vidrec.application.jobs import RENDER_VIDEO, index_job, render_job

@@ -5,31 +5,25 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tests.fakes.encoder import DIMENSION, FakeEncoder
+from tests.fakes.encoder import FakeEncoder
 from tests.fakes.frame_source import FakeFrameSource, FakeVideo
 from tests.fakes.index import FakeIndex
-from tests.fakes.renderer import FakeRenderer
-from tests.fakes.store import FakeStore
+from tests.worker_rig import BLUE, DEADLINE_S, GREY, MODEL, NEXT_MODEL, RED, Rig, wait_for
 from vidrec.adapters.sql import SqlDatabase
 from vidrec.adapters.sql.progress import SqlProgressNotes
-from vidrec.adapters.sqlite_queue import SqliteQueue
 from vidrec.application import pictures, progress
 from vidrec.application import worker as worker_module
 from vidrec.application.erase import Eraser
-from vidrec.application.index_video import VideoIndexer
 from vidrec.application.jobs import index_job
 from vidrec.application.patience import Patience
 from vidrec.application.ports import VideoChanges
-from vidrec.application.worker import Worker
 from vidrec.domain.errors import FailureReason, StoreUnavailable
 from vidrec.domain.models import (
     Embeddings,
@@ -38,12 +32,10 @@ from vidrec.domain.models import (
     JobState,
     MediaInfo,
     ModelVersion,
-    NewVideo,
     RecommendationRecord,
     SampledFrames,
     Segment,
     TimeRange,
-    Video,
     VideoStatus,
     VideoVector,
     new_id,
@@ -51,115 +43,6 @@ from vidrec.domain.models import (
 )
 from vidrec.domain.segmentation import CHUNK_S
 from vidrec.domain.uploads import Stage, VideoProgress
-
-MODEL = ModelVersion(version="mtest00000000", name="test", dimension=DIMENSION, trained=False)
-NEXT_MODEL = replace(MODEL, version="mnext00000000")
-RED, BLUE, GREY = (200, 30, 30), (20, 40, 220), (127, 127, 127)
-DEADLINE_S = 20.0
-
-
-def wait_for(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + DEADLINE_S
-    while not condition():
-        assert time.monotonic() < deadline, "the condition was never met"
-        time.sleep(0.01)
-
-
-class Clock:
-    """A queue's clock that can be put forward."""
-
-    def __init__(self) -> None:
-        self.ahead = timedelta()
-
-    def __call__(self):  # type: ignore[no-untyped-def]
-        return utc_now() + self.ahead
-
-
-class Rig:
-    """A worker and all that it works with."""
-
-    def __init__(self, database: SqlDatabase, folder: Path) -> None:
-        self.database = database
-        self.folder = folder
-        self.clock = Clock()
-        self.queue = SqliteQueue(database, clock=self.clock)
-        self.index = FakeIndex()
-        self.frames: FakeFrameSource = FakeFrameSource()
-        self.encoder = FakeEncoder()
-        self.store = FakeStore()
-        self.renderer = FakeRenderer()
-        self.activate(MODEL)
-
-    def activate(self, model: ModelVersion) -> None:
-        with self.database.transaction() as uow:
-            uow.models.register(model)
-            uow.models.activate(model.version)
-
-    def add(self, name: str = "clip.webm", *, category: str | None = None) -> str:
-        """A video that waits to be indexed; answers its id."""
-        path = self.folder / name
-        path.write_bytes(name.encode())
-        with self.database.transaction() as uow:
-            video = uow.catalogue.add(
-                NewVideo(
-                    location=path.as_uri(),
-                    filename=name,
-                    size_bytes=len(name),
-                    content_sha256=name.ljust(64, "0"),
-                    category=category,
-                )
-            )
-            self.queue.enqueue(uow, [index_job(video.id)])
-        return video.id
-
-    def worker(self, **options: float) -> Worker:
-        return Worker(
-            self.database,
-            self.queue,
-            self.index,
-            self.frames,
-            self.encoder,
-            self.store,
-            renderer=self.renderer,
-            **{"lease_s": 30.0, "poll_s": 0.01, **options},  # type: ignore[arg-type]
-        )
-
-    def work(self, **options: float) -> None:
-        """Until no job is left."""
-        self.worker(**options).run(threading.Event(), until_empty=True)
-
-    @contextmanager
-    def working(self, **options: float) -> Iterator[None]:
-        """Beside the test; ended with the block."""
-        stop = threading.Event()
-        thread = threading.Thread(target=self.worker(**options).run, args=(stop,))
-        thread.start()
-        try:
-            yield
-        finally:
-            stop.set()
-            thread.join(DEADLINE_S)
-            assert not thread.is_alive()
-
-    def video(self, video_id: str) -> Video:
-        with self.database.snapshot() as uow:
-            return uow.catalogue.get([video_id])[video_id]
-
-    def status(self, video_id: str) -> VideoStatus:
-        return self.video(video_id).status
-
-    def segments(self, video_id: str) -> Sequence[Segment]:
-        return self.index.segments(MODEL, {video_id: 10_000}).get(video_id, [])
-
-    def kept(self, video_id: str) -> list[str]:
-        """Names of the pictures kept of a video."""
-        prefix = pictures.prefix(video_id)
-        return sorted(key.removeprefix(prefix) for key in self.store.objects if key.startswith(prefix))
-
-    def job(self) -> Job:
-        """The one job of the queue."""
-        [job] = self.queue.list()
-        return job
 
 
 @pytest.fixture
@@ -207,7 +90,10 @@ def test_pictures_are_kept_for_people(rig: Rig) -> None:
     rig.frames = FakeFrameSource({"clip.webm": FakeVideo(scenes=(RED, BLUE), duration_s=40.0)})
     video_id = rig.add()
     rig.work()
-    assert rig.kept(video_id) == [*(f"{n:06d}-{k}.jpg" for n in range(2) for k in range(3)), "thumbnail.jpg"]
+    assert rig.kept(video_id) == [
+        *(f"{MODEL.version}/{n:06d}-{k}.jpg" for n in range(2) for k in range(3)),
+        "thumbnail.jpg",
+    ]
     assert all(data.startswith(b"\xff\xd8") for data in rig.store.objects.values())
 
 
@@ -250,7 +136,7 @@ def test_a_video_that_became_shorter_leaves_no_pictures_behind(rig: Rig) -> None
         rig.queue.enqueue(uow, [index_job(video_id)])
     rig.work()
     assert rig.video(video_id).segment_count == 1
-    assert rig.kept(video_id) == ["000000-0.jpg", "000000-1.jpg", "000000-2.jpg", "thumbnail.jpg"]
+    assert rig.kept(video_id) == [*(f"{MODEL.version}/000000-{k}.jpg" for k in range(3)), "thumbnail.jpg"]
 
 
 def test_one_bad_file_does_not_stop_the_rest(rig: Rig) -> None:
@@ -347,33 +233,6 @@ def test_a_long_video_is_cut_at_ten_minutes_and_whole(rig: Rig) -> None:
     assert [s.time.end_s for s in segments] == [*edges[1:], 3 * CHUNK_S + 42.0]
     assert [s.number for s in segments] == list(range(len(segments)))
     assert all(s.time.end_s - s.time.start_s <= 30.0 + 5.0 for s in segments)
-
-
-def test_split_equals_unsplit(rig: Rig) -> None:
-    """Each ten minutes give by themselves the segments that the whole video has there."""
-    scenes = tuple((int(r), int(g), int(b)) for r, g, b in np.random.default_rng(6).integers(0, 255, (40, 3)))
-    whole = FakeFrameSource({"long.webm": FakeVideo(scenes=scenes, duration_s=2 * CHUNK_S)})
-    rig.frames = whole
-    video_id = rig.add("long.webm")
-    rig.work()
-
-    class SecondHalf(FakeFrameSource):
-        """Only the frames of the second ten minutes, as a worker that was given these would see them."""
-
-        def probe(self, path: Path) -> MediaInfo:
-            return whole.probe(path)
-
-        def sample(self, path: Path, info: MediaInfo, within: TimeRange, *, batch: int) -> Iterator[SampledFrames]:
-            if within.start_s >= CHUNK_S:
-                yield from whole.sample(path, info, within, batch=batch)
-
-    indexer = VideoIndexer(rig.index, SecondHalf(), rig.encoder, rig.store, batch=7)
-    other = replace(rig.video(video_id), id="other")
-    indexer.index(other, MODEL, Patience(lost=threading.Event(), stop=threading.Event(), limit_s=0))
-    expected = [s for s in rig.segments(video_id) if s.time.start_s >= CHUNK_S]
-    alone = rig.segments("other")
-    assert [s.time for s in alone] == [s.time for s in expected]
-    assert np.allclose([s.embedding for s in alone], [s.embedding for s in expected], atol=1e-6)
 
 
 def test_memory_does_not_grow_with_the_length(rig: Rig) -> None:
@@ -592,9 +451,7 @@ def test_no_model_and_the_wrong_model_are_waited_for(rig: Rig, caplog: pytest.Lo
         wait_for(lambda: "waiting" in caplog.text)
         rig.activate(MODEL)
         wait_for(lambda: rig.status(video_id) is VideoStatus.INDEXED)
-    assert [r.getMessage() for r in caplog.records] == [
-        "waiting: the encoder holds model version mtest00000000, the active one is mnext00000000"
-    ]
+    assert [r.getMessage() for r in caplog.records] == ["waiting: no encoder serves model version mnext00000000"]
     assert rig.job().attempts == 1
 
 

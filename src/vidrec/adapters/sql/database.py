@@ -18,6 +18,7 @@ from vidrec.adapters.sql.progress import SqlProgressNotes
 from vidrec.adapters.sql.receipts import SqlReceipts
 from vidrec.adapters.sql.recommendations import SqlRecommendations
 from vidrec.adapters.sql.schema import SCHEMA_REVISION
+from vidrec.adapters.sql.splits import SqlSplits
 from vidrec.adapters.sql.uploads import SqlUploadRecords
 from vidrec.domain.errors import SchemaOutdated, StoreUnavailable
 
@@ -35,6 +36,7 @@ class SqlUnitOfWork:
         self.receipts = SqlReceipts(connection)
         self.uploads = SqlUploadRecords(connection)
         self.progress = SqlProgressNotes(connection)
+        self.splits = SqlSplits(connection)
 
 
 class SqlDatabase:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, case, delete, or_, select, update
 
 from vidrec.adapters.sql.engine import is_writing
-from vidrec.adapters.sql.schema import active_model, model_versions, upsert
-from vidrec.domain.errors import NotFound
+from vidrec.adapters.sql.schema import active_model, model_versions, profile_members, profiles, upsert
+from vidrec.application.ports import ModelRoles
+from vidrec.domain.errors import Conflict, NotFound
 from vidrec.domain.models import ModelVersion, utc_now
 
 _ONLY = 1
@@ -44,19 +45,51 @@ class SqlModelVersions:
         row = self._connection.execute(statement).first()
         return None if row is None else _model(row)
 
+    def roles(self) -> ModelRoles:
+        named = (active_model.c.version, active_model.c.prepared, active_model.c.previous)
+        rows = self._connection.execute(
+            select(model_versions, *(column.label(f"as_{column.name}") for column in named)).join(
+                active_model, or_(*(column == model_versions.c.version for column in named))
+            )
+        ).all()
+        found = {row.version: _model(row) for row in rows}
+        if not rows:
+            return ModelRoles()
+        row = rows[0]
+        return ModelRoles(found.get(row.as_version), found.get(row.as_prepared), found.get(row.as_previous))
+
     def activate(self, version: str) -> None:
-        known = select(model_versions.c.version).where(model_versions.c.version == version)
-        if self._connection.execute(known).first() is None:
-            raise NotFound(f"model version {version} is not registered")
-        new = {"version": version, "activated_at": utc_now()}
+        self._check_registered(version)
+        previous = case((active_model.c.version == version, active_model.c.previous), else_=active_model.c.version)
+        values = {"version": version, "activated_at": utc_now(), "prepared": None}
         self._connection.execute(
             upsert(self._connection, active_model)
-            .values(id=_ONLY, **new)
-            .on_conflict_do_update(index_elements=["id"], set_=new)
+            .values(id=_ONLY, **values)
+            .on_conflict_do_update(index_elements=["id"], set_={**values, "previous": previous})
         )
+
+    def prepare(self, version: str | None) -> None:
+        if version is not None:
+            self._check_registered(version)
+        if self._connection.execute(update(active_model).values(prepared=version)).rowcount == 0:
+            raise Conflict("no model is active yet: there is nothing to prepare another one beside")
+
+    def remove(self, version: str) -> None:
+        if self._connection.execute(select(active_model.c.id).where(active_model.c.version == version)).first():
+            raise Conflict(f"model version {version} is the active one")
+        for column in (active_model.c.previous, active_model.c.prepared):
+            self._connection.execute(update(active_model).where(column == version).values({column.name: None}))
+        self._connection.execute(delete(model_versions).where(model_versions.c.version == version))
+        for table in (profiles, profile_members):
+            self._connection.execute(delete(table).where(table.c.model_version == version))
 
     def all(self) -> Sequence[ModelVersion]:
         return [_model(row) for row in self._connection.execute(select(model_versions).order_by("created_at"))]
+
+    def _check_registered(self, version: str) -> None:
+        known = select(model_versions.c.version).where(model_versions.c.version == version)
+        if self._connection.execute(known).first() is None:
+            raise NotFound(f"model version {version} is not registered")
 
 
 def _model(row: Any) -> ModelVersion:

@@ -185,6 +185,42 @@ active_model = Table(
     Column("id", Integer, primary_key=True),
     Column("version", String(64), nullable=False),
     Column("activated_at", UtcDateTime, nullable=False),
+    Column("previous", String(64)),
+    Column("prepared", String(64)),
+)
+
+indexings = Table(
+    "indexings",
+    metadata,
+    _id("video_id", primary_key=True),
+    Column("model_version", String(64), primary_key=True),
+    Column("segment_count", Integer, nullable=False),
+    Column("indexed_at", UtcDateTime),
+    Column("failure_reason", String(32)),
+    Column("failure_message", Text),
+    Index("ix_indexings_model_version", "model_version"),
+)
+
+splits = Table(
+    "splits",
+    metadata,
+    _id("video_id", primary_key=True),
+    Column("model_version", String(64), primary_key=True),
+    Column("media", JSON, nullable=False),
+    Column("changes", Integer, nullable=False),
+)
+
+split_ranges = Table(
+    "split_ranges",
+    metadata,
+    _id("video_id", primary_key=True),
+    Column("model_version", String(64), primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("start_s", Float, nullable=False),
+    Column("end_s", Float, nullable=False),
+    _id("job_id", nullable=False),
+    Column("decoded_s", Float, nullable=False),
+    Column("finished", Boolean, nullable=False),
 )
 
 receipts = Table(

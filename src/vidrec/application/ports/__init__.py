@@ -5,15 +5,18 @@ sql      Database, UnitOfWork, and by it Catalogue, Interactions, Profiles, Reco
 queue    JobQueue
 vectors  VectorIndex
 media    MediaStore, FrameSource, Renderer, Encoder
+splits   by the UnitOfWork Splits
 uploads  UploadStore, UploadReceiver, and by the UnitOfWork UploadRecords, ProgressNotes
 """
 
 from vidrec.application.ports.media import Encoder, FrameSource, MediaStore, Renderer
 from vidrec.application.ports.queue import JobQueue
+from vidrec.application.ports.splits import SplitRange, Splits
 from vidrec.application.ports.sql import (
     Catalogue,
     Database,
     Interactions,
+    ModelRoles,
     ModelVersions,
     Profiles,
     Receipt,
@@ -48,6 +51,7 @@ __all__ = [
     "Interactions",
     "JobQueue",
     "MediaStore",
+    "ModelRoles",
     "ModelVersions",
     "Profiles",
     "ProgressNotes",
@@ -56,6 +60,8 @@ __all__ = [
     "Recommendations",
     "Renderer",
     "SignedRequest",
+    "SplitRange",
+    "Splits",
     "UnitOfWork",
     "UploadReceiver",
     "UploadRecords",

@@ -72,8 +72,13 @@ class Encoder(Protocol):
     """Frames in, embeddings out."""
 
     def encode(self, frames: Frames, *, model_version: str) -> Embeddings:
-        """(n, 224, 224, 3) uint8 RGB -> (n, d) float32, rows L2-normalised, same order. ModelVersionMismatch where the
-        encoder holds another version, Overloaded where it is full, EncoderUnavailable where it does not answer."""
+        """(n, 224, 224, 3) uint8 RGB -> (n, d) float32, rows L2-normalised, same order. ModelVersionMismatch where no
+        encoder serves the version, Overloaded where it is full, EncoderUnavailable where it does not answer."""
+        ...
+
+    def serves(self, model_version: str) -> bool:
+        """Whether frames can be encoded with this model version: an encoder holds it, or can load it when it is named.
+        EncoderUnavailable where none answers."""
         ...
 
     def describe(self) -> Mapping[str, Any]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from vidrec.application.ports.splits import Splits
 from vidrec.application.ports.uploads import ProgressNotes, UploadRecords
 from vidrec.domain.errors import FailureReason
 from vidrec.domain.models import (
@@ -52,8 +53,11 @@ class Catalogue(Protocol):
         """Removes a video that is still `uploading`, as if it had never been announced."""
         ...
 
-    def get(self, video_ids: Sequence[str]) -> Mapping[str, Video]:
-        """The videos that exist, by id; one query whatever the number. Unknown, deleted, malformed ids are absent."""
+    def get(self, video_ids: Sequence[str], *, model_version: str | None = None) -> Mapping[str, Video]:
+        """The videos that exist, by id; one query whatever the number. Unknown, deleted, malformed ids are absent.
+
+        What they say of their indexing is that of the model version (default: the active one) where they are indexed
+        under it, and else of one under which they are: `indexed_model` tells which."""
         ...
 
     def recommendable(self, video_ids: Sequence[str]) -> Mapping[str, str]:
@@ -88,12 +92,18 @@ class Catalogue(Protocol):
         ...
 
     def mark_processing(self, video_id: str) -> None:
-        """Status `processing`; nothing where the video is deleted."""
+        """Status `processing`; nothing where the video is deleted, or indexed under any model version: it stays
+        recommendable while it is indexed again."""
         ...
 
     def mark_indexed(self, video_id: str, *, model_version: str, media: MediaInfo, segment_count: int) -> bool:
-        """Status `indexed`, any failure cleared. False (and nothing written) where the video is deleted or unknown. Of
-        `media` what only probing tells is not kept."""
+        """The video is indexed under this model version; status `indexed`, any failure cleared. False (and nothing
+        written) where the video is deleted or unknown. Of `media` what only probing tells is not kept."""
+        ...
+
+    def mark_unindexable(self, video_id: str, model_version: str, reason: FailureReason, message: str) -> None:
+        """The video cannot be indexed under this model version, which says nothing of others; nothing where it is
+        deleted, or indexed under it already."""
         ...
 
     def set_playback(self, video_id: str, playback: Playback, rendition: str | None = None) -> bool:
@@ -109,7 +119,7 @@ class Catalogue(Protocol):
         ...
 
     def requeue(self, video_ids: Sequence[str]) -> None:
-        """Status `queued` again, failure cleared."""
+        """Status `queued` again, failure cleared; nothing for videos that are `indexed`."""
         ...
 
     def tombstone(self, video_id: str) -> Video:
@@ -121,7 +131,7 @@ class Catalogue(Protocol):
         ...
 
     def scrub(self, video_id: str) -> None:
-        """Removes what a tombstone still tells of the video: title, names, tags, location."""
+        """Removes what a tombstone still tells of the video: title, names, tags, location, indexings."""
         ...
 
     def popular(self, limit: int, *, category: str | None = None) -> Sequence[Video]:
@@ -139,6 +149,28 @@ class Catalogue(Protocol):
 
     def indexed_ids(self) -> Sequence[str]:
         """Ids of all videos that are indexed under any model version, oldest first."""
+        ...
+
+    def unindexed(self, model_version: str, *, limit: int, after: str | None = None) -> Sequence[str]:
+        """Ids of videos that are indexed, but not under this model version, and did not fail under it; oldest first.
+        `after`: the id of the last one before."""
+        ...
+
+    def indexed_under(self, model_version: str) -> tuple[int, int]:
+        """How many videos are indexed under this model version, and how many of the indexed ones cannot be."""
+        ...
+
+    def unindexable(self, video_ids: Sequence[str], model_version: str) -> set[str]:
+        """Which of these cannot be indexed under this model version."""
+        ...
+
+    def versions(self, video_id: str) -> set[str]:
+        """The model versions under which the video is indexed."""
+        ...
+
+    def forget_version(self, model_version: str, *, failures_only: bool = False) -> None:
+        """No video is indexed under this model version any more; or only what failed under it is forgotten, so that it
+        is tried again."""
         ...
 
 
@@ -207,6 +239,18 @@ class Recommendations(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class ModelRoles:
+    """What the one row says of model versions."""
+
+    active: ModelVersion | None = None
+    """Requests are answered with it."""
+    prepared: ModelVersion | None = None
+    """It is to become the active one: the library is embedded with it, and so is what arrives."""
+    previous: ModelVersion | None = None
+    """The active one before, kept to go back to."""
+
+
 class ModelVersions(Protocol):
     """The model versions known and the one row that names the active one."""
 
@@ -216,8 +260,22 @@ class ModelVersions(Protocol):
 
     def active(self) -> ModelVersion | None: ...
 
+    def roles(self) -> ModelRoles:
+        """The active one and those beside it, of one state."""
+        ...
+
     def activate(self, version: str) -> None:
-        """Moves the one row; NotFound where the version is not registered."""
+        """Moves the one row: the active one becomes the previous one, and none is prepared any more. NotFound where the
+        version is not registered."""
+        ...
+
+    def prepare(self, version: str | None) -> None:
+        """Names the one that is to become active; None: none any more. NotFound where it is not registered; Conflict
+        while no model is active."""
+        ...
+
+    def remove(self, version: str) -> None:
+        """Forgets a version; Conflict where it is the active one."""
         ...
 
     def all(self) -> Sequence[ModelVersion]: ...
@@ -266,6 +324,8 @@ class UnitOfWork(Protocol):
     def uploads(self) -> UploadRecords: ...
     @property
     def progress(self) -> ProgressNotes: ...
+    @property
+    def splits(self) -> Splits: ...
 
 
 class Database(Protocol):

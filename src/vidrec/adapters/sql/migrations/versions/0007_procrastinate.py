@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0007"
-down_revision = "0003"
+down_revision = "0006"
 
 # A copy of what Procrastinate brings: this migration does the same for ever, whatever release is installed.
 SCHEMA = Path(__file__).parents[1] / "procrastinate_3_10.sql"
