@@ -63,6 +63,12 @@ class SqlDatabase:
         with _translated(), self._connected() as connection:
             yield SqlUnitOfWork(for_reading(connection))
 
+    @contextmanager
+    def outside_transactions(self) -> Iterator[Connection]:
+        """A connection whose statements each stand for themselves."""
+        with _translated(), self._connected() as connection:
+            yield connection.execution_options(isolation_level="AUTOCOMMIT")
+
     def ping(self) -> None:
         with _translated(), self._connected() as connection:
             found = schema_revision(connection)
