@@ -39,7 +39,7 @@ def open_database(settings: Settings) -> Database:
         database.close()
         raise
     except StoreUnavailable as error:
-        log.warning("starting without SQL: %s", error)
+        log.info("starting without SQL: %s", error)
     return database
 
 

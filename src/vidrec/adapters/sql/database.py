@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from sqlalchemy import Connection, inspect, text
-from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import DataError, DBAPIError, OperationalError, SQLAlchemyError
 
 from vidrec.adapters.sql.catalogue import SqlCatalogue
 from vidrec.adapters.sql.engine import Connections, for_reading, for_writing, open_engine
@@ -19,7 +19,7 @@ from vidrec.adapters.sql.receipts import SqlReceipts
 from vidrec.adapters.sql.recommendations import SqlRecommendations
 from vidrec.adapters.sql.schema import SCHEMA_REVISION
 from vidrec.adapters.sql.uploads import SqlUploadRecords
-from vidrec.domain.errors import SchemaOutdated, StoreUnavailable
+from vidrec.domain.errors import InvalidInput, SchemaOutdated, StoreUnavailable
 
 
 class SqlUnitOfWork:
@@ -101,6 +101,8 @@ class SqlDatabase:
 def _translated() -> Iterator[None]:
     try:
         yield
+    except DataError as error:  # such as a NUL character, which PostgreSQL keeps in no text
+        raise InvalidInput(f"the SQL store cannot keep this: {_reason(error)}") from error
     except DBAPIError as error:
         raise StoreUnavailable(f"the SQL store does not answer: {_reason(error)}") from error
     except SQLAlchemyError as error:
