@@ -39,19 +39,21 @@ def open_database(settings: Settings) -> Database:
         database.close()
         raise
     except StoreUnavailable as error:
-        log.warning("starting without SQL: %s", error)
+        log.info("starting without SQL: %s", error)
     return database
 
 
-def open_queue(settings: Settings, database: Database) -> JobQueue:
-    """The job queue in the same SQL store."""
+def open_queue(settings: Settings, database: Database, *, listening: bool = False) -> JobQueue:
+    """The job queue in the same SQL store. `listening`: for whoever asks it for jobs all the time."""
     from vidrec.adapters.sql import SqlDatabase
 
     assert isinstance(database, SqlDatabase)
     if database.dialect == "postgresql":
+        from vidrec.adapters.procrastinate_arrivals import Arrivals
         from vidrec.adapters.procrastinate_queue import ProcrastinateQueue
 
-        return ProcrastinateQueue(database, max_attempts=settings.max_attempts)
+        arrivals = Arrivals(database) if listening else None  # ends with the process
+        return ProcrastinateQueue(database, max_attempts=settings.max_attempts, arrivals=arrivals)
     from vidrec.adapters.sqlite_queue import SqliteQueue
 
     return SqliteQueue(database, max_attempts=settings.max_attempts)
@@ -140,7 +142,7 @@ def open_services(settings: Settings) -> Services:
 def open_worker(settings: Settings, *, concurrency: int) -> Iterator[Worker]:
     """A worker over the settings' stores, which are closed at the end of the block."""
     database, index = open_database(settings), open_index(settings)
-    queue = open_queue(settings, database)
+    queue = open_queue(settings, database, listening=True)
     try:
         yield Worker(
             database,

@@ -113,6 +113,18 @@ def test_a_statement_has_its_time(postgres_url: str) -> None:
         database.ping()
 
 
+def test_what_a_database_cannot_keep_is_refused(postgres_url: str) -> None:
+    with closing(SqlDatabase(postgres_url)) as database:
+        with pytest.raises(InvalidInput, match=r"cannot keep this.*NUL"):
+            add(database, title="a\0b")
+        with database.snapshot() as uow:
+            settings = {
+                name: uow.connection.execute(text(f"SHOW {name}")).scalar()
+                for name in ("statement_timeout", "timezone", "default_transaction_isolation", "transaction_isolation")
+            }
+        assert list(settings.values()) == ["30s", "UTC", "read committed", "repeatable read"]
+
+
 def test_a_snapshot_cannot_write(postgres_url: str) -> None:
     with (
         closing(SqlDatabase(postgres_url)) as database,

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from procrastinate import SyncPsycopgConnector, exceptions
 from procrastinate.jobs import Job as Deferred
@@ -20,6 +20,7 @@ from procrastinate.manager import JobManager
 from procrastinate.sql import queries
 from sqlalchemy import Connection, CursorResult, Row, text
 
+from vidrec.adapters.procrastinate_arrivals import Arrivals
 from vidrec.adapters.sql.database import SqlDatabase, SqlUnitOfWork
 from vidrec.application.ports import UnitOfWork
 from vidrec.domain.errors import LeaseLost, StoreUnavailable
@@ -27,6 +28,7 @@ from vidrec.domain.models import Job, JobState, NewJob
 
 FIRST_RETRY_S = 1.0
 LAST_RETRY_S = 300.0
+ASK_AGAIN_S = 2.0
 LOOK_FOR_EXPIRED_S = 1.0
 """How often a busy worker looks for jobs of silent ones."""
 _STATES = {
@@ -59,13 +61,23 @@ _DIGITS = 19
 """Of the largest number that the database can hold."""
 
 
+class _InVain(NamedTuple):
+    """There was nothing to do after so many arrivals; worth believing until then."""
+
+    heard: int | None
+    until: float
+
+
 class ProcrastinateQueue:
     """Implements the JobQueue port. Thread-safe; any number of processes may share one database. All times are the
     server's, so that no clocks need to agree."""
 
-    def __init__(self, database: SqlDatabase, *, max_attempts: int = 5) -> None:
+    def __init__(self, database: SqlDatabase, *, max_attempts: int = 5, arrivals: Arrivals | None = None) -> None:
+        """With `arrivals` an idle worker asks for jobs only when there is a new one, and else every few seconds."""
         self._database = database
         self._max_attempts = max_attempts
+        self._arrivals = arrivals
+        self._in_vain: dict[tuple[str, ...], _InVain] = {}
         self._look_again = 0.0
         # Never opened: every call names the connection of a transaction of ours.
         self._manager = JobManager(SyncPsycopgConnector())
@@ -90,9 +102,13 @@ class ProcrastinateQueue:
             " UPDATE procrastinate_jobs SET worker_id = holder.id FROM holder WHERE procrastinate_jobs.id = :id"
             f" RETURNING {_COLUMNS}"
         )
+        heard = self._arrivals.heard if self._arrivals else None
+        if self._is_in_vain(kinds, heard):
+            return None
         with self._database.transaction() as uow:
             found = self._fetch(uow.connection, kinds)
             if found is None:
+                self._in_vain[tuple(kinds)] = _InVain(heard, time.monotonic() + ASK_AGAIN_S)
                 return None
             return _job(uow.connection.execute(statement, {"lease_s": lease_s, "id": found}).one())
 
@@ -248,6 +264,12 @@ class ProcrastinateQueue:
             raise StoreUnavailable(f"the SQL store does not answer: {error.__cause__ or error}") from error
         savepoint.commit()
         return [str(job.id) for job in added]
+
+    def _is_in_vain(self, kinds: Sequence[str], heard: int | None) -> bool:
+        """Whether nothing has been enqueued since there was nothing to do. What comes back to the queue in other ways,
+        such as a retry that is due, is found a little later."""
+        last = self._in_vain.get(tuple(kinds))
+        return last is not None and heard is not None and last.heard == heard and time.monotonic() < last.until
 
     def _fetch(self, connection: Connection, kinds: Sequence[str]) -> int | None:
         """The id of the next job, which is `doing` now. Jobs whose holder is silent wait again first: now and then, and

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from sqlalchemy import Connection, inspect, text
-from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import DataError, DBAPIError, OperationalError, SQLAlchemyError
 
 from vidrec.adapters.sql.catalogue import SqlCatalogue
 from vidrec.adapters.sql.engine import Connections, for_reading, for_writing, open_engine
@@ -20,7 +20,7 @@ from vidrec.adapters.sql.recommendations import SqlRecommendations
 from vidrec.adapters.sql.schema import SCHEMA_REVISION
 from vidrec.adapters.sql.splits import SqlSplits
 from vidrec.adapters.sql.uploads import SqlUploadRecords
-from vidrec.domain.errors import SchemaOutdated, StoreUnavailable
+from vidrec.domain.errors import InvalidInput, SchemaOutdated, StoreUnavailable
 
 
 class SqlUnitOfWork:
@@ -65,6 +65,12 @@ class SqlDatabase:
         with _translated(), self._connected() as connection:
             yield SqlUnitOfWork(for_reading(connection))
 
+    @contextmanager
+    def outside_transactions(self) -> Iterator[Connection]:
+        """A connection whose statements each stand for themselves."""
+        with _translated(), self._connected() as connection:
+            yield connection.execution_options(isolation_level="AUTOCOMMIT")
+
     def ping(self) -> None:
         with _translated(), self._connected() as connection:
             found = schema_revision(connection)
@@ -97,6 +103,8 @@ class SqlDatabase:
 def _translated() -> Iterator[None]:
     try:
         yield
+    except DataError as error:  # such as a NUL character, which PostgreSQL keeps in no text
+        raise InvalidInput(f"the SQL store cannot keep this: {_reason(error)}") from error
     except DBAPIError as error:
         raise StoreUnavailable(f"the SQL store does not answer: {_reason(error)}") from error
     except SQLAlchemyError as error:

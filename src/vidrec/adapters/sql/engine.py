@@ -17,6 +17,7 @@ _BUSY_S = 10.0
 """How long SQLite is waited for while another process writes."""
 _POSTGRES = frozenset({"postgres", "postgresql", "postgresql+psycopg"})
 _IDLE_BEFORE_PROBE_S = 10
+_LONGEST_PAUSE_S = 60
 _WRITE = "vidrec_write"
 
 
@@ -84,10 +85,23 @@ def _postgres_arguments(bounds: Connections) -> Mapping[str, Any]:
         # libpq takes whole seconds, and one second for two
         "connect_timeout": max(2, round(bounds.connect_timeout_s)),
         "application_name": "vidrec",
-        "options": f"-c statement_timeout={round(1000 * bounds.statement_timeout_s)} -c timezone=UTC",
+        "options": " ".join(f"-c {name}={value}" for name, value in _session_settings(bounds).items()),
         # A network that swallows everything is noticed within this time; else it would be a quarter of an hour.
         "tcp_user_timeout": round(1000 * bounds.connect_timeout_s),
         "keepalives_idle": _IDLE_BEFORE_PROBE_S,
+    }
+
+
+def _session_settings(bounds: Connections) -> Mapping[str, object]:
+    return {
+        "timezone": "UTC",
+        "default_transaction_isolation": r"read\ committed",
+        "statement_timeout": round(1000 * bounds.statement_timeout_s),
+        # The locks of a machine that vanished in the middle of a transaction are free again after this.
+        "idle_in_transaction_session_timeout": 1000 * _LONGEST_PAUSE_S,
+        "tcp_keepalives_idle": _IDLE_BEFORE_PROBE_S,
+        "tcp_keepalives_interval": _IDLE_BEFORE_PROBE_S,
+        "tcp_keepalives_count": 3,
     }
 
 
