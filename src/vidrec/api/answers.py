@@ -10,8 +10,10 @@ from pydantic_core import to_json
 
 from vidrec.application.events import Recorded
 from vidrec.application.explain import Item, Why
+from vidrec.application.links import MediaLinks
 from vidrec.application.ports import Receipt
 from vidrec.application.recommend import Page
+from vidrec.domain.access import Caller, Role
 from vidrec.domain.models import ModelVersion, RecommendationRecord, TimeRange, Video
 from vidrec.domain.playback import playable
 from vidrec.domain.uploads import VideoProgress, progress_of
@@ -31,10 +33,18 @@ def answer(value: Json, status: int = 200) -> Response:
 
 
 class Answers:
-    """Builds answers whose links start with `base`: empty, or the address at which clients reach the API."""
+    """Builds answers whose links start with `base`: empty, or the address at which clients reach the API. With
+    `signed`, links to media work without a key for a while."""
 
-    def __init__(self, base: str) -> None:
+    def __init__(self, base: str, signed: MediaLinks | None = None, *, watchable: bool = True) -> None:
         self._base = base.rstrip("/")
+        self._signed = signed
+        self._watchable = watchable
+        self._reduced = Answers(base, signed, watchable=False) if signed is not None and watchable else self
+
+    def to(self, caller: Caller) -> Answers:
+        """Those for this caller: producers see pictures of videos, and must not hand out the videos."""
+        return self._reduced if caller.role is Role.PRODUCER else self
 
     def recommendation(self, page: Page, model: ModelVersion | None) -> Json:
         notice = None
@@ -98,7 +108,7 @@ class Answers:
             "progress": progress_answer(now),
             "created_at": video.created_at,
             "indexed_at": video.indexed_at,
-            "links": self._links(video),
+            "links": self._links(video) | {"events": self._media(video.id, "events")},
         }
 
     def receipt(self, receipt: Receipt) -> Json:
@@ -137,18 +147,28 @@ class Answers:
         return {
             "start_s": round(time.start_s, 3),
             "end_s": round(time.end_s, 3),
-            "picture": f"{self._base}/videos/{video.id}/segments/{number}/picture",
+            "picture": self._media(video.id, "segments", f"/{number}/picture"),
         }
 
     def _links(self, video: Video) -> Json:
         address = f"{self._base}/videos/{video.id}"
+        watched = self._media if self._watchable else self._plain
         return {
             "self": address,
-            "thumbnail": f"{address}/thumbnail",
-            "stream": f"{address}/stream",
-            "download": f"{address}/download",
+            "thumbnail": self._media(video.id, "thumbnail"),
+            "segment_picture": self._media(video.id, "segments", "/{number}/picture"),
+            "stream": watched(video.id, "stream"),
+            "download": watched(video.id, "download"),
             "similar": f"{address}/similar",
         }
+
+    def _plain(self, video_id: str, link: str, rest: str = "") -> str:
+        return f"{self._base}/videos/{video_id}/{link}{rest}"
+
+    def _media(self, video_id: str, link: str, rest: str = "") -> str:
+        """What is signed is the path without its rest."""
+        plain = self._plain(video_id, link, rest)
+        return plain if self._signed is None else f"{plain}?{self._signed.query(f'/videos/{video_id}/{link}')}"
 
 
 def progress_answer(progress: VideoProgress) -> Json | None:

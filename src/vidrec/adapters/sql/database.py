@@ -13,6 +13,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 
 from vidrec.adapters.sql.catalogue import SqlCatalogue
 from vidrec.adapters.sql.interactions import SqlInteractions
+from vidrec.adapters.sql.keys import SqlKeyRecords
 from vidrec.adapters.sql.models import SqlModelVersions
 from vidrec.adapters.sql.profiles import SqlProfiles
 from vidrec.adapters.sql.progress import SqlProgressNotes
@@ -39,6 +40,7 @@ class SqlUnitOfWork:
         self.receipts = SqlReceipts(connection)
         self.uploads = SqlUploadRecords(connection)
         self.progress = SqlProgressNotes(connection)
+        self.keys = SqlKeyRecords(connection)
 
 
 class SqlDatabase:

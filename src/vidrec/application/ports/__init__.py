@@ -2,12 +2,14 @@
 fakes and real adapters pass the same suite in `tests/contract`. Adapters raise only `vidrec.domain.errors`.
 
 sql      Database, UnitOfWork, and by it Catalogue, Interactions, Profiles, Recommendations, ModelVersions, Receipts
+access   Signing, and by the UnitOfWork KeyRecords
 queue    JobQueue
 vectors  VectorIndex
 media    MediaStore, FrameSource, Renderer, Encoder
 uploads  UploadStore, UploadReceiver, and by the UnitOfWork UploadRecords, ProgressNotes
 """
 
+from vidrec.application.ports.access import KeyRecords, Signing
 from vidrec.application.ports.media import Encoder, FrameSource, MediaStore, Renderer
 from vidrec.application.ports.queue import JobQueue
 from vidrec.application.ports.sql import (
@@ -47,6 +49,7 @@ __all__ = [
     "Incoming",
     "Interactions",
     "JobQueue",
+    "KeyRecords",
     "MediaStore",
     "ModelVersions",
     "Profiles",
@@ -56,6 +59,7 @@ __all__ = [
     "Recommendations",
     "Renderer",
     "SignedRequest",
+    "Signing",
     "UnitOfWork",
     "UploadReceiver",
     "UploadRecords",

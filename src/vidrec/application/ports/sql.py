@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from vidrec.application.ports.access import KeyRecords
 from vidrec.application.ports.uploads import ProgressNotes, UploadRecords
 from vidrec.domain.errors import FailureReason
 from vidrec.domain.models import (
@@ -266,6 +267,8 @@ class UnitOfWork(Protocol):
     def uploads(self) -> UploadRecords: ...
     @property
     def progress(self) -> ProgressNotes: ...
+    @property
+    def keys(self) -> KeyRecords: ...
 
 
 class Database(Protocol):
