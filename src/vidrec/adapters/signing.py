@@ -22,24 +22,27 @@ class Signer:
     def __init__(self, secret: Path | str, purpose: str = "upload") -> None:
         self._source = secret
         self._purpose = purpose
-        self._key: bytes | None = None
+        self._mac: hmac.HMAC | None = None
 
     def sign(self, method: str, path: str, parameters: Mapping[str, str]) -> str:
         """The signature, in hexadecimal digits; the parameter `signature` itself is left out of it."""
         lines = [method, path, *(f"{name}={parameters[name]}" for name in sorted(parameters) if name != SIGNATURE)]
         text = "\0".join(lines).encode("utf-8", "surrogatepass")
-        return hmac.digest(self._derived(), text, "sha256").hex()
+        mac = self._keyed().copy()  # a third of the time that a new one takes
+        mac.update(text)
+        return mac.hexdigest()
 
     def verify(self, method: str, path: str, parameters: Mapping[str, str]) -> bool:
         """Whether the parameter `signature` is that of the others; takes the same time wherever it differs."""
         given = parameters.get(SIGNATURE, "").encode("utf-8", "surrogatepass")
         return hmac.compare_digest(self.sign(method, path, parameters).encode(), given)
 
-    def _derived(self) -> bytes:
-        if self._key is None:
+    def _keyed(self) -> hmac.HMAC:
+        if self._mac is None:
             secret = self._source.encode() if isinstance(self._source, str) else _secret_in(self._source)
-            self._key = hmac.digest(secret, f"vidrec {self._purpose}".encode(), "sha256")
-        return self._key
+            key = hmac.digest(secret, f"vidrec {self._purpose}".encode(), "sha256")
+            self._mac = hmac.new(key, digestmod="sha256")
+        return self._mac
 
 
 def _secret_in(file: Path) -> bytes:

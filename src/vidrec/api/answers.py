@@ -24,6 +24,8 @@ UNTRAINED = (
     "The model is untrained: it sees colour, texture and layout, but not meaning. "
     "Better weights: vidrec model export --arch resnet50 --weights imagenet --int8"
 )
+_PICTURES = {"thumbnail": "thumbnail", "segment_picture": "segments"}
+_WATCHED = ("stream", "download")
 NOTHING_INDEXED = "Nothing is indexed yet. Take in videos: vidrec ingest FOLDER"
 
 
@@ -108,7 +110,8 @@ class Answers:
             "progress": progress_answer(now),
             "created_at": video.created_at,
             "indexed_at": video.indexed_at,
-            "links": self._links(video) | {"events": self._media(video.id, "events")},
+            "links": self._links(video)
+            | {"events": f"{self._base}/videos/{video.id}/events{self._query(video, 'events')}"},
         }
 
     def receipt(self, receipt: Receipt) -> Json:
@@ -147,28 +150,29 @@ class Answers:
         return {
             "start_s": round(time.start_s, 3),
             "end_s": round(time.end_s, 3),
-            "picture": self._media(video.id, "segments", f"/{number}/picture"),
+            "picture": f"{self._base}/videos/{video.id}/segments/{number}/picture{self._query(video, 'segments')}",
         }
 
     def _links(self, video: Video) -> Json:
         address = f"{self._base}/videos/{video.id}"
-        watched = self._media if self._watchable else self._plain
-        return {
+        links = {
             "self": address,
-            "thumbnail": self._media(video.id, "thumbnail"),
-            "segment_picture": self._media(video.id, "segments", "/{number}/picture"),
-            "stream": watched(video.id, "stream"),
-            "download": watched(video.id, "download"),
+            "thumbnail": f"{address}/thumbnail",
+            "segment_picture": f"{address}/segments/{{number}}/picture",
+            "stream": f"{address}/stream",
+            "download": f"{address}/download",
             "similar": f"{address}/similar",
         }
+        if self._signed is not None:
+            for name in _PICTURES:
+                links[name] += self._query(video, _PICTURES[name])
+            for name in _WATCHED if self._watchable else ():
+                links[name] += self._query(video, name)
+        return links
 
-    def _plain(self, video_id: str, link: str, rest: str = "") -> str:
-        return f"{self._base}/videos/{video_id}/{link}{rest}"
-
-    def _media(self, video_id: str, link: str, rest: str = "") -> str:
-        """What is signed is the path without its rest."""
-        plain = self._plain(video_id, link, rest)
-        return plain if self._signed is None else f"{plain}?{self._signed.query(f'/videos/{video_id}/{link}')}"
+    def _query(self, video: Video, link: str) -> str:
+        """What makes a link to this, below the video, work by itself."""
+        return "" if self._signed is None else f"?{self._signed.query(f'/videos/{video.id}/{link}')}"
 
 
 def progress_answer(progress: VideoProgress) -> Json | None:
