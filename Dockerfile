@@ -1,5 +1,6 @@
 # Image of the API, the worker and the migrations: no torch, no compiler, not root, read-only root filesystem.
-# The encoder has its own image: `bentoml build && bentoml containerize`.
+# The encoder has its own image: `bentoml build && bentoml containerize`. It asks for keys, since others reach it: make
+# one by `vidrec keys create` in the container, or set VIDREC_AUTH=off and VIDREC_ALLOW_OPEN=true.
 ARG PYTHON=docker.io/library/python:3.13-slim
 
 FROM ${PYTHON} AS build
@@ -15,7 +16,7 @@ RUN uv pip install --python /opt/vidrec/bin/python --no-deps --build-constraints
 
 FROM ${PYTHON}
 COPY --from=build /opt/vidrec /opt/vidrec
-ENV PATH=/opt/vidrec/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 VIDREC_DATA_DIR=/data
+ENV PATH=/opt/vidrec/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 VIDREC_DATA_DIR=/data VIDREC_AUTH=keys
 # A number, so that Kubernetes can see that it is not root.
 USER 10001:10001
 WORKDIR /tmp

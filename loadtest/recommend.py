@@ -3,6 +3,7 @@
     locust -f loadtest/recommend.py --headless --users 50 --spawn-rate 10 --run-time 1m --host http://127.0.0.1:3000
 
 Exits with 1 where a request failed. VIEWERS bounds how many user ids there are (default 1000).
+VIDREC_API_KEY: a consumer key where the API asks for one; make it with `--rate-per-minute 0`.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import random
 
 from locust import FastHttpUser, between, task
 
+KEY = os.environ.get("VIDREC_API_KEY", "")
 VIEWERS = int(os.environ.get("VIEWERS", "1000"))
 
 
@@ -19,6 +21,7 @@ class Viewer(FastHttpUser):
     """A viewer with a history that grows while the test runs."""
 
     wait_time = between(0.1, 1.0)
+    default_headers = {"Authorization": f"Bearer {KEY}"} if KEY else None
 
     def on_start(self) -> None:
         self.userid = f"viewer-{random.randrange(VIEWERS)}"

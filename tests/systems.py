@@ -16,7 +16,7 @@ from pathlib import Path
 import httpx
 import psutil
 
-from tests.servers import wait_until
+from tests.servers import Server, free_port, running, wait_until
 
 NAMES = {"milvus": "milvus.lite_server", "encoder": "bentoml serve", "api": "vidrec api", "worker": "vidrec worker"}
 START_S, FILL_S = 120.0, 240.0
@@ -121,6 +121,36 @@ def running_system(data: Path, *arguments: str, **environment: str) -> Iterator[
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
         system.process.wait(10)
+
+
+@contextmanager
+def keyed_api(system: RunningSystem) -> Iterator[str]:
+    """Address of one more API on the system's stores, which asks for keys; ended with the block."""
+    port = free_port()
+    environment = {
+        "VIDREC_AUTH": "keys",
+        "VIDREC_DATA_DIR": str(system.data),
+        "VIDREC_MILVUS_URI": system.milvus_uri(),
+        "VIDREC_BUCKETS": '["videos", "youtubepj-v3"]',
+        "VIDREC_PORT": str(port),
+    }
+    command = [sys.executable, "-m", "vidrec", "api"]
+
+    def answers() -> bool:
+        with contextlib.suppress(httpx.TransportError):
+            return get(f"http://127.0.0.1:{port}/readyz").is_success
+        return False
+
+    log = system.data.parent / f"keyed-{port}.log"
+    with running(Server(command, port, log, ready=answers, env=environment)) as server:
+        yield server.uri
+
+
+def new_key(system: RunningSystem, *arguments: str) -> str:
+    """A key of the system's stores; arguments as of `vidrec keys create`."""
+    done = system.cli("keys", "create", *arguments)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
 
 
 def get(url: str, **params: object) -> httpx.Response:

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from vidrec.application.access import Access, AccessPolicy
 from vidrec.application.ports import Database, Encoder, FrameSource, JobQueue, MediaStore, Renderer, VectorIndex
 from vidrec.application.services import Services
 from vidrec.application.upload import UploadPolicy, Uploads
@@ -84,15 +85,28 @@ def open_uploads(settings: Settings, database: Database, queue: JobQueue) -> Upl
     """The uploads into the media store."""
     from vidrec.adapters.local_uploads import LocalUploads
 
-    store = LocalUploads(settings.media_dir, settings.upload_secret)
+    store = LocalUploads(settings.media_dir, settings.signing_secret)
     policy = UploadPolicy(
         buckets=settings.buckets,
         suffixes=frozenset(f".{name.lower()}" for name in ("webm", *settings.upload_suffixes)),
         max_bytes=settings.max_upload_bytes,
         url_lifetime_s=settings.upload_url_s,
         parts_lifetime_s=settings.upload_hours * 3600,
+        max_open=settings.max_open_uploads,
     )
     return Uploads(database, queue, open_media_store(settings), store, store, policy)
+
+
+def open_access(settings: Settings, database: Database) -> Access | None:
+    """Who may call; None where nobody needs a key."""
+    if settings.auth == "off":
+        return None
+    from vidrec.adapters.signing import Signer
+
+    policy = AccessPolicy(
+        session_s=settings.session_hours * 3600, link_s=settings.link_s, rate_per_minute=settings.rate_per_minute
+    )
+    return Access(database, lambda purpose: Signer(settings.signing_secret, purpose), policy)
 
 
 def open_frame_source(settings: Settings) -> FrameSource:

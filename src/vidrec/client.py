@@ -18,7 +18,7 @@ from urllib.parse import quote
 
 import httpx
 
-from vidrec.domain.errors import Conflict, Forbidden, InvalidInput, NotFound, Unavailable, VidrecError
+from vidrec.domain.errors import Conflict, Forbidden, InvalidInput, NotFound, Unauthorized, Unavailable, VidrecError
 
 LARGE = 64 << 20
 """Files of so many bytes are sent in parts."""
@@ -29,9 +29,16 @@ _ATTEMPTS = 5
 _TIMEOUT = httpx.Timeout(30.0, read=120.0, write=120.0)
 _COMPLETE_S = 3600.0
 _LOOK_EVERY_S = 0.5
+_LONGEST_WAIT_S = 60.0
 _PIECE = 256 << 10
 _TRY_AGAIN = frozenset({408, 429, 500, 502, 503, 504})
-_ERRORS: Mapping[int, type[VidrecError]] = {403: Forbidden, 404: NotFound, 409: Conflict, 412: Conflict}
+_ERRORS: Mapping[int, type[VidrecError]] = {
+    401: Unauthorized,
+    403: Forbidden,
+    404: NotFound,
+    409: Conflict,
+    412: Conflict,
+}
 
 Sent = Callable[[int], None]
 """Is told how many more bytes were sent; a negative number takes some back."""
@@ -53,8 +60,17 @@ class Client:
     Raises VidrecError alone: InvalidInput and its like where the file is refused, Unavailable where the API does not
     answer for long."""
 
-    def __init__(self, url: str, *, state: Path | None = None, transport: httpx.BaseTransport | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        key: str | None = None,
+        state: Path | None = None,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        """`key`: shown to the API alone, not where its addresses lead."""
         self._url = url.rstrip("/")
+        self._headers = {} if key is None else {"Authorization": f"Bearer {key}"}
         self._state = state or _state_folder()
         self._ended = threading.Event()
         self._http = httpx.Client(timeout=_TIMEOUT, transport=transport, follow_redirects=True)
@@ -194,7 +210,8 @@ class Client:
             raise
 
     def _json(self, method: str, path: str, **options: Any) -> Mapping[str, Any]:
-        answer = self._patiently(lambda: self._http.request(method, f"{self._url}{path}", **options))
+        url, headers = f"{self._url}{path}", self._headers
+        answer = self._patiently(lambda: self._http.request(method, url, headers=headers, **options))
         try:
             value: Mapping[str, Any] = answer.json()
         except ValueError:
@@ -204,9 +221,10 @@ class Client:
     def _patiently(self, request: Callable[[], httpx.Response]) -> httpx.Response:
         """The answer, which is a success; tried again where that can help."""
         problem = ""
+        asked_to_wait = 0.0
         for attempt in range(_ATTEMPTS):
             if attempt:
-                self._pause(min(0.5 * 2**attempt, 8.0))
+                self._pause(max(asked_to_wait, min(0.5 * 2**attempt, 8.0)))
             try:
                 answer = request()
             except httpx.HTTPError as error:
@@ -215,6 +233,7 @@ class Client:
             if answer.is_success:
                 return answer
             problem = _detail(answer)
+            asked_to_wait = _retry_after(answer)
             if answer.status_code not in _TRY_AGAIN:
                 raise _ERRORS.get(answer.status_code, InvalidInput)(problem)
         raise Unavailable(problem)
@@ -231,6 +250,12 @@ def _told(file: Path, details: Details) -> dict[str, Any]:
         "external_id": details.external_id,
     }
     return {name: value for name, value in told.items() if value not in (None, [])}
+
+
+def _retry_after(answer: httpx.Response) -> float:
+    """Seconds that the answer asks to wait, a minute at most."""
+    asked = answer.headers.get("retry-after", "")
+    return min(float(asked), _LONGEST_WAIT_S) if asked.isdecimal() else 0.0
 
 
 def _detail(answer: httpx.Response) -> str:

@@ -7,6 +7,8 @@ import re
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
+from typing import Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -14,10 +16,11 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from vidrec.domain.errors import InvalidInput
 
 ENV_PREFIX = "VIDREC_"
-_NOT_SETTINGS = frozenset({"VIDREC_TEST_DATA", "VIDREC_MOVE_TOKEN"})
-"""Variables with our prefix that are read elsewhere: by the tests, by `vidrec index move`."""
+_NOT_SETTINGS = frozenset({"VIDREC_TEST_DATA", "VIDREC_MOVE_TOKEN", "VIDREC_API_KEY"})
+"""Variables with our prefix that are read elsewhere: by the tests, by `vidrec index move`, by clients of the API."""
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _SUFFIX = re.compile(r"[A-Za-z0-9]{1,10}")
+_SECRET_LENGTH = 32
 _DEFAULT_MILVUS_URI = "http://127.0.0.1:19530"
 
 
@@ -61,6 +64,30 @@ class Settings(BaseSettings):
     public_url: str = Field(
         default="", description="Address at which clients reach the API; empty: links are relative."
     )
+    auth: Literal["off", "keys"] = Field(
+        default="off", description="`keys`: every request needs a key (`vidrec keys create`); `off`: none does."
+    )
+    allow_open: bool = Field(
+        default=False, description="Let the API listen where other machines reach it although `VIDREC_AUTH` is off."
+    )
+    secret: str = Field(
+        default="",
+        repr=False,
+        description="What links, sessions and addresses for uploads are signed with, at least 32 characters, the same "
+        "for all processes of the API; empty: made once and kept in the data folder.",
+    )
+    link_s: float = Field(
+        default=3600.0, ge=60, description="How long a link to media works by itself while keys are needed, in seconds."
+    )
+    session_hours: float = Field(default=12.0, gt=0, description="How long a browser stays signed in, in hours.")
+    rate_per_minute: int = Field(
+        default=6000,
+        ge=0,
+        description="Requests a minute of a key that has no number of its own, counted by each process; 0: any.",
+    )
+    cors_origins: tuple[str, ...] = Field(
+        default=(), description='Origins whose pages may call the API, as a JSON list; `["*"]`: all.'
+    )
     max_image_bytes: int = Field(default=10 << 20, gt=0, description="Largest picture taken by `POST /search/image`.")
     buckets: tuple[str, ...] = Field(
         default=("videos",), min_length=1, description="Names of the buckets that take uploads, as a JSON list."
@@ -74,6 +101,9 @@ class Settings(BaseSettings):
         default=900.0, ge=1, le=900, description="How long a signed address may be used, in seconds; at most 900."
     )
     upload_hours: float = Field(default=24.0, gt=0, description="How long an upload in parts may take, in hours.")
+    max_open_uploads: int = Field(
+        default=1000, ge=1, description="So many uploads of one key may be announced and not there yet."
+    )
     max_event_streams: int = Field(
         default=100, ge=1, description="So many clients of one API process may follow videos at a time."
     )
@@ -129,6 +159,23 @@ class Settings(BaseSettings):
             raise ValueError(f"{wrong[0]!r} is no suffix: 1 to 10 letters and digits, without a dot")
         return names
 
+    @field_validator("secret")
+    @classmethod
+    def _is_long_enough(cls, secret: str) -> str:
+        if secret and len(secret) < _SECRET_LENGTH:
+            raise ValueError(f"expected at least {_SECRET_LENGTH} characters")
+        return secret
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _are_origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in origins:
+            parts = urlsplit(origin)
+            plain = parts.netloc and origin == f"{parts.scheme}://{parts.netloc}"
+            if origin != "*" and not (plain and parts.scheme in ("http", "https")):
+                raise ValueError(f"{origin!r} is no origin: expected such as https://example.com, without a path")
+        return origins
+
     @cached_property
     def sql_url(self) -> str:
         """SQLAlchemy URL of the SQL store."""
@@ -153,8 +200,13 @@ class Settings(BaseSettings):
 
     @property
     def upload_secret(self) -> Path:
-        """File of the key that signs addresses for uploads."""
+        """File of the secret that is used where none is set."""
         return self.data_dir / "upload.secret"
+
+    @property
+    def signing_secret(self) -> str | Path:
+        """What is signed with, or the file that holds it."""
+        return self.secret or self.upload_secret
 
     def environment(self) -> Mapping[str, str]:
         """The variables that give a child process these settings."""
@@ -182,5 +234,8 @@ def load_settings(**overrides: object) -> Settings:
         )
     except ValidationError as error:
         first = error.errors()[0]
-        name = ENV_PREFIX + "_".join(str(part) for part in first["loc"][:1]).upper()
-        raise InvalidInput(f"{name}: {first['msg']} (got {first['input']!r})", field=name) from None
+        field = "".join(str(part) for part in first["loc"][:1])
+        name = ENV_PREFIX + field.upper()
+        known_field = Settings.model_fields.get(field)
+        got = "" if known_field is not None and not known_field.repr else f" (got {first['input']!r})"
+        raise InvalidInput(f"{name}: {first['msg']}{got}", field=name) from None

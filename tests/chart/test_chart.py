@@ -21,6 +21,7 @@ GIVEN = (
     "image.registry=registry.example.com/team",
     "database.existingSecret=vidrec-database",
     "milvus.uri=http://milvus:19530",
+    "signing.existingSecret=vidrec-signing",
 )
 
 helm = shutil.which("helm") or shutil.which("helm", path=str(ROOT / "build" / "tools" / "bin"))
@@ -104,7 +105,7 @@ def test_every_variable_is_a_setting_of_the_process_that_gets_it(monkeypatch: py
             with monkeypatch.context() as process:
                 for variable in container["env"]:
                     if variable["name"].startswith("VIDREC_"):
-                        process.setenv(variable["name"], variable.get("value", "sqlite:///x"))
+                        process.setenv(variable["name"], variable.get("value", "sqlite:///long-enough-for-a-secret"))
                 if name == "shop-encoder":
                     assert load_encoder_settings().gpu_mem_limit_mb == 4096
                 else:
@@ -115,6 +116,23 @@ def test_credentials_come_from_secrets_only() -> None:
     container = pods(render())["shop-api"]["containers"][0]
     url = next(e for e in container["env"] if e["name"] == "VIDREC_DATABASE_URL")
     assert url["valueFrom"]["secretKeyRef"] == {"name": "vidrec-database", "key": "url"}
+
+
+def test_the_api_asks_for_keys_unless_told_otherwise() -> None:
+    on, off = {"VIDREC_AUTH": "keys"}, {"VIDREC_AUTH": "off", "VIDREC_ALLOW_OPEN": "true"}
+    for given, expected in (((), on), (("auth=off",), off), (("auth=false",), off)):
+        container = pods(render(*given))["shop-api"]["containers"][0]
+        environment = {e["name"]: e.get("value", "") for e in container["env"]}
+        assert {n: v for n, v in environment.items() if n in ("VIDREC_AUTH", "VIDREC_ALLOW_OPEN")} == expected
+        secret = next(e for e in container["env"] if e["name"] == "VIDREC_SECRET")
+        assert secret["valueFrom"]["secretKeyRef"] == {"name": "vidrec-signing", "key": "secret"}
+    assert "VIDREC_SECRET" not in {e["name"] for e in pods(render())["shop-worker"]["containers"][0]["env"]}
+
+
+def test_the_notes_tell_how_to_make_the_first_key() -> None:
+    notes = (CHART / "templates" / "NOTES.txt").read_text()
+    assert "exec deployment/" in notes
+    assert "-- vidrec keys create --role admin" in notes
 
 
 def test_encoder_addresses_are_the_json_list_that_the_settings_read() -> None:
@@ -133,6 +151,8 @@ def test_two_releases_share_no_name() -> None:
         (GIVEN[1:], "image.registry is empty"),
         (GIVEN[:1] + GIVEN[2:], "database.existingSecret is empty"),
         (GIVEN[:2], "milvus.uri is empty"),
+        (GIVEN[:3], "signing.existingSecret is empty"),
+        ((*GIVEN, "auth=maybe"), "/auth"),
         ((*GIVEN, "ingress.enabled=true"), "ingress.host is empty"),
         ((*GIVEN, "milvus.uri=milvus:19530"), "/milvus/uri"),
         ((*GIVEN, "encoder.gpus=-1"), "/encoder/gpus"),

@@ -19,10 +19,11 @@ import pytest
 
 from tests.clips import VP9, draw
 from tests.documentation import ROOT, commands
-from tests.systems import RunningSystem, get
+from tests.systems import RunningSystem, get, keyed_api, new_key
 
 PAGES = ("README.md", "docs/api.md", "docs/models.md", "loadtest/README.md")
 SIGNED = "$PresignedURL"
+KEY = "$VIDREC_API_KEY"
 ADDRESS = "http://127.0.0.1:3000"
 RUN_BY = {
     "make run": "test_make_run",
@@ -38,17 +39,20 @@ RUN_BY = {
     ".venv-export/bin/vidrec model export --arch resnet50 --weights imagenet --int8": "test_better_weights",
 }
 CURL = [(page, command) for page in PAGES for command in commands(page) if command.startswith("curl ")]
+KEYS = [command for page in PAGES for command in commands(page) if command.startswith("vidrec keys ")]
+KEYED = [(page, command) for page, command in CURL if KEY in command]
+BARE = [shown for shown in CURL if shown not in KEYED]
 LOCUST = [command for page in PAGES for command in commands(page) if "locust" in command]
 START_S = 300.0
 
 
 def test_no_command_is_left_out() -> None:
     shown = {command for page in PAGES for command in commands(page)}
-    assert shown == {*RUN_BY, *(command for _, command in CURL), *LOCUST}
+    assert shown == {*RUN_BY, *(command for _, command in CURL), *KEYS, *LOCUST}
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not here")
-@pytest.mark.parametrize(("page", "command"), CURL, ids=[f"{page}: {command[:60]}" for page, command in CURL])
+@pytest.mark.parametrize(("page", "command"), BARE, ids=[f"{page}: {command[:60]}" for page, command in BARE])
 def test_curl(demo: RunningSystem, tmp_path: Path, page: str, command: str) -> None:
     picture = get(f"{demo.url}/videos/external:demo-3/thumbnail").content
     (tmp_path / "picture.jpg").write_bytes(picture)
@@ -70,6 +74,24 @@ def test_curl(demo: RunningSystem, tmp_path: Path, page: str, command: str) -> N
             assert httpx.delete(answer["status_url"]).status_code == 202
     if signed:
         assert answer["video_id"] == signed["video_id"]
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not here")
+def test_curl_with_a_key(demo: RunningSystem) -> None:
+    key = new_key(demo, "--role", "consumer")
+    with keyed_api(demo) as url:
+        for _, command in KEYED:
+            words = [word.replace(KEY, key) for word in shlex.split(command.replace(ADDRESS, url))]
+            done = subprocess.run([*words, "-sS", "--fail-with-body"], capture_output=True, check=False)
+            assert done.returncode == 0, done.stdout + done.stderr
+            assert isinstance(json.loads(done.stdout), dict)
+    assert len(KEYED) == 2
+
+
+@pytest.mark.parametrize("command", KEYS)
+def test_keys(demo: RunningSystem, command: str) -> None:
+    done = demo.cli(*shlex.split(command)[1:])
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("command", LOCUST)

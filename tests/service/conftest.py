@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,11 @@ from tests.fakes.store import FakeStore
 from tests.library import MODEL, Library
 from vidrec.adapters.local_store import LocalStore
 from vidrec.adapters.local_uploads import LocalUploads
+from vidrec.adapters.signing import Signer
 from vidrec.adapters.sql import SqlDatabase, migrate
 from vidrec.api.app import create_app
 from vidrec.api.server import make_server
+from vidrec.application.access import Access, AccessPolicy
 from vidrec.application.ports import JobQueue
 from vidrec.application.services import Services
 from vidrec.application.upload import UploadPolicy, Uploads
@@ -111,7 +114,7 @@ Start = Callable[..., AbstractContextManager[System]]
 
 @pytest.fixture(scope="session")
 def start_system(migrated: Path) -> Start:
-    """Runs a system in a folder for the time of a block."""
+    """Runs a system in a folder for the time of a block. `auth`: clock of its keys; without it none is needed."""
 
     @contextmanager
     def start(folder: Path, **options: Any) -> Iterator[System]:
@@ -137,6 +140,10 @@ def start_system(migrated: Path) -> Start:
             uploads=uploads,
             popular_refresh_s=0.2,
         )
+        if (clock := options.pop("auth", None)) is not None:
+            signer = partial(Signer, folder / "upload.secret")
+            given = options.pop("access_policy", AccessPolicy(believe_s=0.3))
+            options["access"] = Access(database, signer, given, clock=clock)  # type: ignore[arg-type]
         server = make_server(create_app(services, popular_refresh_s=0.2, **options))
         listening = socket.create_server(("127.0.0.1", 0))
         port = listening.getsockname()[1]

@@ -17,6 +17,11 @@ app.kubernetes.io/managed-by: {{ .root.Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version }}
 {{- end -}}
 
+{{/* `off` without quotes is false in YAML. */}}
+{{- define "vidrec.auth" -}}
+{{- ternary "keys" "off" (eq (toString .Values.auth) "keys") -}}
+{{- end -}}
+
 {{- define "vidrec.image" -}}
 {{- $image := .root.Values.image -}}
 {{- $registry := required "image.registry is empty: set it to the registry that holds your vidrec images, such as --set image.registry=registry.example.com/team" $image.registry -}}

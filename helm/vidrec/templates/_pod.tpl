@@ -54,6 +54,8 @@ topologySpreadConstraints:
   value: {{ printf "[\"http://%s:3001\"]" (include "vidrec.name" (dict "root" . "component" "encoder")) | quote }}
 - name: VIDREC_DATA_DIR
   value: /data
+- name: VIDREC_AUTH
+  value: {{ include "vidrec.auth" . | quote }}
 {{- range $name, $value := .Values.settings }}
 - name: {{ $name }}
   value: {{ $value | quote }}

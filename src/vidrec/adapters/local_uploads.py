@@ -53,10 +53,10 @@ _ID = re.compile(r"[0-9a-f-]{36}")
 
 
 class LocalUploads:
-    """Implements the UploadStore and UploadReceiver ports. `root` is LocalStore's; `secret` is the file of the key that
-    signs. Any number of processes may share both. Thread-safe."""
+    """Implements the UploadStore and UploadReceiver ports. `root` is LocalStore's; `secret` is what signs, or its
+    file. Any number of processes may share both. Thread-safe."""
 
-    def __init__(self, root: Path, secret: Path, *, clock: Callable[[], datetime] = utc_now) -> None:
+    def __init__(self, root: Path, secret: Path | str, *, clock: Callable[[], datetime] = utc_now) -> None:
         self._root = root.absolute()
         self._pending = self._root / _PENDING
         self._signer = Signer(secret)

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import ValidationError
 
 from vidrec.api import schemas
+from vidrec.api.access import ADMINS, ALL_ROLES, ITS_PRODUCER, ITSELF, VIEWERS, caller_of
 from vidrec.api.answers import answer
 from vidrec.api.body import body_refusal, read_json
 from vidrec.api.context import In
@@ -22,8 +23,10 @@ MAX_PATCH_BYTES = 256 << 10
 
 
 @router.get("/videos", response_model=schemas.VideosOut)
+@ALL_ROLES
 def videos(
     context: In,
+    request: Request,
     q: Annotated[Text | None, Query(description="Part of a title; case does not matter.")] = None,
     category: Text | None = None,
     status: VideoStatus | None = None,
@@ -33,18 +36,22 @@ def videos(
     """The videos, newest first."""
     page = context.services.catalogue.page(query=q, category=category, status=status, cursor=cursor, limit=limit)
     progress = context.services.catalogue.progress(page.videos)
-    items = [context.answers.video(v, progress[v.id]) for v in page.videos]
+    answers = context.answers.to(caller_of(request))
+    items = [answers.video(v, progress[v.id]) for v in page.videos]
     return answer({"items": items, "next_cursor": page.next_cursor})
 
 
 @router.get("/videos/{video_id}", response_model=schemas.VideoOut)
-def video(context: In, video: VideoName) -> Response:
+@ALL_ROLES
+def video(context: In, request: Request, video: VideoName) -> Response:
     """One video: what is known of it and how far it is."""
     found = context.services.catalogue.get(video)
-    return answer(context.answers.video(found, context.services.catalogue.progress([found])[found.id]))
+    progress = context.services.catalogue.progress([found])[found.id]
+    return answer(context.answers.to(caller_of(request)).video(found, progress))
 
 
 @router.patch("/videos/{video_id}", response_model=schemas.VideoOut, openapi_extra=PATCH_BODY)
+@ITS_PRODUCER
 async def change_video(context: In, video: VideoName, request: Request) -> Response:
     """Changes title, category, tags or whether the video may be shown."""
     try:
@@ -52,10 +59,11 @@ async def change_video(context: In, video: VideoName, request: Request) -> Respo
     except ValidationError as error:
         raise body_refusal(error) from None
     changed = await run_sync(lambda: context.services.catalogue.change(video, patch.changes()))
-    return answer(context.answers.video(changed))
+    return answer(context.answers.to(caller_of(request)).video(changed))
 
 
 @router.delete("/videos/{video_id}", status_code=202, response_model=schemas.ReceiptOut)
+@ADMINS
 def delete_video(context: In, video: VideoName) -> Response:
     """Deletes a video: shown to nobody from now on; all that is kept of it is removed by a worker, the original too
     where it was uploaded. One that was taken in from a folder is left where it is."""
@@ -64,12 +72,15 @@ def delete_video(context: In, video: VideoName) -> Response:
 
 
 @router.delete("/users/{user_id}", status_code=202, response_model=schemas.ReceiptOut)
-def delete_user(context: In, user: UserName) -> Response:
+@ITSELF
+def delete_user(context: In, request: Request, user: UserName) -> Response:
     """Removes all that is kept of a user."""
+    caller_of(request).act_as(user, field="user_id")
     return answer(context.answers.receipt(context.services.eraser.erase_user(user)), 202)
 
 
 @router.get("/receipts/{receipt_id}", response_model=schemas.ReceiptOut)
+@VIEWERS
 def receipt(context: In, receipt_id: Uuid) -> Response:
     """Whether an erasure is done."""
     return answer(context.answers.receipt(context.services.eraser.receipt(receipt_id)))

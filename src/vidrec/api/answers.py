@@ -10,8 +10,10 @@ from pydantic_core import to_json
 
 from vidrec.application.events import Recorded
 from vidrec.application.explain import Item, Why
+from vidrec.application.links import MediaLinks
 from vidrec.application.ports import Receipt
 from vidrec.application.recommend import Page
+from vidrec.domain.access import Caller, Role
 from vidrec.domain.models import ModelVersion, RecommendationRecord, TimeRange, Video
 from vidrec.domain.playback import playable
 from vidrec.domain.uploads import VideoProgress, progress_of
@@ -22,6 +24,8 @@ UNTRAINED = (
     "The model is untrained: it sees colour, texture and layout, but not meaning. "
     "Better weights: vidrec model export --arch resnet50 --weights imagenet --int8"
 )
+_PICTURES = {"thumbnail": "thumbnail", "segment_picture": "segments"}
+_WATCHED = ("stream", "download")
 NOTHING_INDEXED = "Nothing is indexed yet. Take in videos: vidrec ingest FOLDER"
 
 
@@ -31,10 +35,18 @@ def answer(value: Json, status: int = 200) -> Response:
 
 
 class Answers:
-    """Builds answers whose links start with `base`: empty, or the address at which clients reach the API."""
+    """Builds answers whose links start with `base`: empty, or the address at which clients reach the API. With
+    `signed`, links to media work without a key for a while."""
 
-    def __init__(self, base: str) -> None:
+    def __init__(self, base: str, signed: MediaLinks | None = None, *, watchable: bool = True) -> None:
         self._base = base.rstrip("/")
+        self._signed = signed
+        self._watchable = watchable
+        self._reduced = Answers(base, signed, watchable=False) if signed is not None and watchable else self
+
+    def to(self, caller: Caller) -> Answers:
+        """Those for this caller: producers see pictures of videos, and must not hand out the videos."""
+        return self._reduced if caller.role is Role.PRODUCER else self
 
     def recommendation(self, page: Page, model: ModelVersion | None) -> Json:
         notice = None
@@ -98,7 +110,8 @@ class Answers:
             "progress": progress_answer(now),
             "created_at": video.created_at,
             "indexed_at": video.indexed_at,
-            "links": self._links(video),
+            "links": self._links(video)
+            | {"events": f"{self._base}/videos/{video.id}/events{self._query(video, 'events')}"},
         }
 
     def receipt(self, receipt: Receipt) -> Json:
@@ -135,22 +148,36 @@ class Answers:
         if time is None:
             return None
         # The segments of an answer are those of its model version, also when another one is active by now.
-        version = "" if video.indexed_model is None else f"?model={video.indexed_model}"
+        version = None if video.indexed_model is None else f"model={video.indexed_model}"
         return {
             "start_s": round(time.start_s, 3),
             "end_s": round(time.end_s, 3),
-            "picture": f"{self._base}/videos/{video.id}/segments/{number}/picture{version}",
+            "picture": f"{self._base}/videos/{video.id}/segments/{number}/picture"
+            + self._query(video, "segments", version),
         }
 
     def _links(self, video: Video) -> Json:
         address = f"{self._base}/videos/{video.id}"
-        return {
+        links = {
             "self": address,
             "thumbnail": f"{address}/thumbnail",
+            "segment_picture": f"{address}/segments/{{number}}/picture",
             "stream": f"{address}/stream",
             "download": f"{address}/download",
             "similar": f"{address}/similar",
         }
+        if self._signed is not None:
+            for name in _PICTURES:
+                links[name] += self._query(video, _PICTURES[name])
+            for name in _WATCHED if self._watchable else ():
+                links[name] += self._query(video, name)
+        return links
+
+    def _query(self, video: Video, link: str, more: str | None = None) -> str:
+        """What makes a link to this, below the video, work by itself, after `more` parameters."""
+        signed = None if self._signed is None else self._signed.query(f"/videos/{video.id}/{link}")
+        query = "&".join(filter(None, (more, signed)))
+        return f"?{query}" if query else ""
 
 
 def progress_answer(progress: VideoProgress) -> Json | None:

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
+from typing import Any
 
 from anyio.to_thread import current_default_thread_limiter, run_sync
 from fastapi import FastAPI
+from fastapi.middleware.cors import CORSMiddleware
 
 from vidrec import __version__
-from vidrec.api import admin, archive, consumer, health, media, openapi, pages, producer, stages
+from vidrec.api import admin, archive, consumer, health, media, openapi, pages, producer, session, stages
+from vidrec.api.access import Gate
 from vidrec.api.answers import UNTRAINED, Answers
 from vidrec.api.context import Context
 from vidrec.api.errors import install_error_handlers
 from vidrec.api.metrics import Metrics, Observed
 from vidrec.api.parameters import DecodedOnce
 from vidrec.api.streams import EventStreams
+from vidrec.application.access import Access
 from vidrec.application.services import Services
 from vidrec.domain.errors import StoreUnavailable
 
@@ -25,6 +29,14 @@ log = logging.getLogger(__name__)
 
 THREADS = 24
 """So many requests are worked on at once; more wait for a thread. Each holds at most one SQL connection."""
+_ROUTERS = [part.router for part in (consumer, producer, stages, media, archive, admin, session, health, pages)]
+_CORS: dict[str, Any] = {
+    "allow_methods": ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"],
+    "allow_headers": ["Authorization", "Content-Type", "If-None-Match", "Last-Event-ID", "Range", "X-API-Key"],
+    "expose_headers": ["Accept-Ranges", "Content-Disposition", "Content-Range", "ETag", "Retry-After"],
+    "allow_credentials": False,  # sessions are for our own pages: others send a key or a token
+    "max_age": 3600,
+}
 _DESCRIPTION = (
     "Recommends videos by what is in them. A video is named by its id or by `external:` and your own id for it."
 )
@@ -37,9 +49,11 @@ def create_app(
     max_image_bytes: int = 10 << 20,
     popular_refresh_s: float = 5.0,
     max_event_streams: int = 100,
+    access: Access | None = None,
+    cors_origins: Sequence[str] = (),
 ) -> FastAPI:
     """The app over these use cases, which it does not close. `public_url`: what links start with, empty for relative
-    ones."""
+    ones. `access`: who may call; None: everybody. `cors_origins`: whose pages may."""
     metrics = Metrics(services.database, services.queue)
     app = FastAPI(
         title="vidrec",
@@ -53,18 +67,21 @@ def create_app(
     )
     app.state.context = Context(
         services=services,
-        answers=Answers(public_url),
+        answers=Answers(public_url, None if access is None else access.links),
         metrics=metrics,
         streams=EventStreams(max_event_streams),
         public_url=public_url,
         max_image_bytes=max_image_bytes,
+        gate=None if access is None else Gate(access, public_url),
     )
-    app.openapi = lambda: openapi.document(app)  # type: ignore[method-assign]
+    app.openapi = lambda: openapi.document(app, _ROUTERS)  # type: ignore[method-assign]
     install_error_handlers(app)
-    for part in (consumer, producer, stages, media, archive, admin, health, pages):
-        app.include_router(part.router)
+    for router in _ROUTERS:
+        app.include_router(router)
     app.add_middleware(DecodedOnce)
     app.add_middleware(Observed, metrics=metrics)
+    if cors_origins:
+        app.add_middleware(CORSMiddleware, allow_origins=list(cors_origins), **_CORS)
     return app
 
 

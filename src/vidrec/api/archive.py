@@ -10,6 +10,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Response
 from starlette.responses import StreamingResponse
 
+from vidrec.api.access import VIEWERS
 from vidrec.api.context import In
 from vidrec.api.openapi import MEDIA_BODY
 from vidrec.api.parameters import StrictRoute, VideoReference
@@ -24,6 +25,7 @@ _EARLIEST = (1980, 1, 1, 0, 0, 0)  # zip knows nothing older
 
 
 @router.get("/videos.zip", response_class=Response, responses=MEDIA_BODY)
+@VIEWERS
 def archive(
     context: In,
     video: Annotated[list[VideoReference], Query(min_length=1, max_length=100, description="Which; repeatable.")],

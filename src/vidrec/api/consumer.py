@@ -10,6 +10,7 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import TypeAdapter, ValidationError
 
 from vidrec.api import answers, schemas
+from vidrec.api.access import VIEWERS, caller_of
 from vidrec.api.answers import answer
 from vidrec.api.body import body_refusal, read_file, read_json
 from vidrec.api.context import Context, In
@@ -32,8 +33,10 @@ Category = Annotated[Text | None, Query(description="Of this category only.")]
 
 
 @router.get("/recommend", response_model=schemas.RecommendationOut)
+@VIEWERS
 def recommend(
     context: In,
+    request: Request,
     userid: Annotated[UserId, Query(description="Any id of yours for the user.")],
     n: Count = 20,
     cursor: Annotated[Cursor | None, Query(description="`next_cursor` of the page before.")] = None,
@@ -41,6 +44,7 @@ def recommend(
     category: Category = None,
 ) -> Response:
     """Videos to watch next, best first, each with the reason. A user never seen gets popular and fresh ones."""
+    caller_of(request).act_as(userid)
     query = use_case.Query(user_id=userid, n=n, cursor=cursor, exclude=_identified(context, exclude), category=category)
     page = context.services.recommender.recommend(query)
     context.metrics.recommendations.labels(page.strategy).inc()
@@ -60,12 +64,16 @@ def _identified(context: Context, names: list[str]) -> frozenset[str]:
 
 
 @router.get("/recommendations/{recommendation_id}", response_model=schemas.RecordOut)
-def recommendation(context: In, recommendation_id: Uuid) -> Response:
+@VIEWERS
+def recommendation(context: In, request: Request, recommendation_id: Uuid) -> Response:
     """What a recommendation was made from: interests, candidates with scores, parameters, versions."""
-    return answer(answers.record(context.services.recommender.record(recommendation_id)))
+    found = context.services.recommender.record(recommendation_id)
+    caller_of(request).act_as(found.user_id, field="recommendation_id")
+    return answer(answers.record(found))
 
 
 @router.get("/videos/{video_id}/similar", response_model=schemas.ItemsOut)
+@VIEWERS
 def similar(context: In, video: VideoName, n: Count = 20, category: Category = None) -> Response:
     """Videos like this one, best first, each with the pair of moments that are most alike."""
     video_id = context.services.catalogue.identify_one(video)
@@ -78,6 +86,7 @@ def similar(context: In, video: VideoName, n: Count = 20, category: Category = N
     response_model=schemas.ItemsOut,
     openapi_extra=PICTURE_BODY,
 )
+@VIEWERS
 async def search_image(context: In, request: Request, n: Count = 20) -> Response:
     """Videos with a moment like the picture, best first: a form with `file`, or the picture as the body."""
     picture = await read_file(request, context.max_image_bytes)
@@ -91,12 +100,15 @@ async def search_image(context: In, request: Request, n: Count = 20) -> Response
     response_model=schemas.AcceptedOut,
     openapi_extra=EVENTS_BODY,
 )
+@VIEWERS
 async def events(context: In, request: Request) -> Response:
     """Tells what users did: one event or an array of up to 1,000, all or nothing."""
     body = await read_json(request, MAX_EVENTS_BYTES)
     batch = body.lstrip()[:1] == b"["
     try:
         told = _EVENTS.validate_json(body) if batch else [_EVENT.validate_json(body)]
+        for event in told:
+            caller_of(request).act_as(event.user_id, field="user_id")
         recorded = await run_sync(lambda: context.services.events.record([event.event() for event in told]))
     except ValidationError as error:
         raise body_refusal(error) from None

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from vidrec.api.access import Gate
 from vidrec.api.answers import Answers
 from vidrec.api.metrics import Metrics
 from vidrec.api.streams import EventStreams
@@ -23,6 +24,8 @@ class Context:
     streams: EventStreams
     public_url: str
     max_image_bytes: int
+    gate: Gate | None
+    """None where nobody needs a key."""
 
     def base(self, request: Request) -> str:
         """Where the client reaches this service, without a slash at the end."""

@@ -22,6 +22,7 @@ from vidrec.domain.errors import (
     NotFound,
     Overloaded,
     TooLarge,
+    Unauthorized,
     Unavailable,
     UnusableMedia,
     VidrecError,
@@ -33,6 +34,7 @@ MEDIA_TYPE = "application/problem+json"
 _STATUS: Sequence[tuple[type[VidrecError], int]] = (
     (TooLarge, 413),
     (InvalidInput, 422),
+    (Unauthorized, 401),
     (Forbidden, 403),
     (NotFound, 404),
     (AlreadyThere, 412),
@@ -42,6 +44,7 @@ _STATUS: Sequence[tuple[type[VidrecError], int]] = (
     (UnusableMedia, 422),
 )
 _WORDS = {
+    401: "unauthorized",
     403: "forbidden",
     404: "not-found",
     405: "method-not-allowed",
@@ -107,6 +110,8 @@ async def _on_vidrec_error(_request: Request, error: Exception) -> Response:
     headers = {}
     if isinstance(error, Unavailable):
         headers["Retry-After"] = str(max(1, math.ceil(error.retry_after_s)))
+    if isinstance(error, Unauthorized):
+        headers["WWW-Authenticate"] = 'Bearer realm="vidrec"' + (', error="invalid_token"' if error.shown else "")
     if status >= 500:
         log.warning("%s: %s", type(error).__name__, error)
     field, index = getattr(error, "field", None), getattr(error, "index", None)

@@ -14,6 +14,7 @@ import anyio
 from fastapi import APIRouter, Path, Query, Request, Response
 from starlette.responses import StreamingResponse
 
+from vidrec.api.access import ALL_ROLES, VIEWERS, or_link
 from vidrec.api.context import In
 from vidrec.api.errors import problem
 from vidrec.api.openapi import MEDIA_BODY
@@ -53,6 +54,7 @@ _SAFE = {"X-Content-Type-Options": "nosniff"}
 
 @router.head("/videos/{video_id}/stream", include_in_schema=False)
 @router.get("/videos/{video_id}/stream", response_class=Response, responses=MEDIA_BODY)
+@or_link(VIEWERS, "stream")
 def stream(context: In, video: VideoName, request: Request) -> Response:
     """What browsers play: the original where they do, else a copy once there is one; takes Range requests."""
     found = context.services.catalogue.get(video)
@@ -61,6 +63,7 @@ def stream(context: In, video: VideoName, request: Request) -> Response:
 
 @router.head("/videos/{video_id}/download", include_in_schema=False)
 @router.get("/videos/{video_id}/download", response_class=Response, responses=MEDIA_BODY)
+@or_link(VIEWERS, "download")
 def download(context: In, video: VideoName, request: Request) -> Response:
     """The original, to be kept under its own name: takes Range requests."""
     found = context.services.catalogue.get(video)
@@ -69,6 +72,7 @@ def download(context: In, video: VideoName, request: Request) -> Response:
 
 @router.head("/videos/{video_id}/thumbnail", include_in_schema=False)
 @router.get("/videos/{video_id}/thumbnail", response_class=Response, responses=MEDIA_BODY)
+@or_link(ALL_ROLES, "thumbnail")
 def thumbnail(context: In, video: VideoName, request: Request) -> Response:
     """A picture of the video."""
     found = context.services.catalogue.get(video)
@@ -77,6 +81,7 @@ def thumbnail(context: In, video: VideoName, request: Request) -> Response:
 
 @router.head("/videos/{video_id}/segments/{number}/picture", include_in_schema=False)
 @router.get("/videos/{video_id}/segments/{number}/picture", response_class=Response, responses=MEDIA_BODY)
+@or_link(ALL_ROLES, "segments")
 def segment_picture(
     context: In,
     video: VideoName,

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute
 from pydantic.json_schema import models_json_schema
 
+from vidrec.api.access import COOKIE, stated
 from vidrec.api.errors import MEDIA_TYPE, Problem
 from vidrec.api.schemas import EventIn, PartsIn, UploadIn, VideoPatch
+from vidrec.api.session_schemas import SessionIn, TokenIn
 from vidrec.application.events import MAX_BATCH
 
 _SCHEMAS = "#/components/schemas/"
@@ -37,6 +41,8 @@ EVENTS_BODY = _body({"application/json": {"schema": {"oneOf": [_reference("Event
 UPLOAD_BODY = _body({"application/json": {"schema": _reference("UploadIn")}})
 PARTS_BODY = _body({"application/json": {"schema": _reference("PartsIn")}})
 FILE_BODY = _body({"*/*": _BINARY})
+SESSION_BODY = _body({"application/json": {"schema": _reference("SessionIn")}})
+TOKEN_BODY = _body({"application/json": {"schema": _reference("TokenIn")}})
 PATCH_BODY = _body({"application/json": {"schema": _reference("VideoPatch")}})
 
 PROBLEM: dict[int | str, dict[str, Any]] = {
@@ -45,11 +51,29 @@ PROBLEM: dict[int | str, dict[str, Any]] = {
 MEDIA_BODY: dict[int | str, dict[str, Any]] = {200: {"description": "The bytes.", "content": {"*/*": _BINARY}}}
 
 
-_BODIES = (EventIn, VideoPatch, UploadIn, PartsIn)
+_SCHEMES = {
+    "key": {"type": "http", "scheme": "bearer", "description": "A key, or a viewer token."},
+    "header": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+    "session": {"type": "apiKey", "in": "cookie", "name": COOKIE},
+}
 
 
-def document(app: FastAPI) -> dict[str, Any]:
-    """The app's OpenAPI document, made once."""
+def _tell_who(paths: dict[str, Any], routers: Sequence[APIRouter]) -> None:
+    """Who may ask, of every operation: `x-who`, in words, and the standard's own member."""
+    for route in (route for router in routers for route in router.routes if isinstance(route, APIRoute)):
+        who = stated(route.endpoint)
+        for method in route.methods or ():
+            operation = paths.get(route.path, {}).get(method.lower())
+            if operation is not None and who is not None:
+                operation["x-who"] = who.words
+                operation["security"] = [] if who.everybody else [{name: []} for name in _SCHEMES]
+
+
+_BODIES = (EventIn, VideoPatch, UploadIn, PartsIn, SessionIn, TokenIn)
+
+
+def document(app: FastAPI, routers: Sequence[APIRouter]) -> dict[str, Any]:
+    """The app's OpenAPI document, made once. `routers`: those that the app includes."""
     if app.openapi_schema is None:
         made = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
         _, extra = models_json_schema(
@@ -57,5 +81,7 @@ def document(app: FastAPI) -> dict[str, Any]:
             ref_template=_SCHEMAS + "{model}",
         )
         made.setdefault("components", {}).setdefault("schemas", {}).update(extra["$defs"])
+        made["components"]["securitySchemes"] = _SCHEMES
+        _tell_who(made["paths"], routers)
         app.openapi_schema = made
     return app.openapi_schema

@@ -8,6 +8,7 @@ from importlib.resources import files
 
 from fastapi import APIRouter, HTTPException, Request, Response
 
+from vidrec.api.access import EVERYBODY
 from vidrec.api.ranges import matches
 
 router = APIRouter(include_in_schema=False)
@@ -45,24 +46,28 @@ _FILES = _load()
 
 
 @router.get("/")
+@EVERYBODY
 async def home(request: Request) -> Response:
     """The viewer's page."""
     return _page("index.html", request)
 
 
 @router.get("/upload")
+@EVERYBODY
 async def upload(request: Request) -> Response:
     """The producer's page."""
     return _page("upload.html", request)
 
 
 @router.get("/docs")
+@EVERYBODY
 async def docs(request: Request) -> Response:
     """The API's documentation, drawn from /openapi.json."""
     return _page("docs.html", request)
 
 
 @router.get("/web/{name}")
+@EVERYBODY
 async def file(name: str, request: Request) -> Response:
     """A script, style or picture of the pages."""
     return _page(name, request)

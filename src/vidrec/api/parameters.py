@@ -13,6 +13,8 @@ from fastapi.routing import APIRoute
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
+from vidrec.api.access import ADMINS, SIGNED, stated
+
 MAX_USER_ID = 256
 MAX_EXTERNAL_ID = 512
 MAX_NAME = 2048
@@ -66,14 +68,22 @@ UserName = Annotated[
 
 
 class StrictRoute(APIRoute):
-    """A route that refuses query parameters which it does not know, and single ones that are given twice."""
+    """A route that lets in whom it states, and refuses query parameters which it does not know, and single ones that
+    are given twice."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
         known = {p.alias for p in self.dependant.query_params}
         repeatable = {p.alias for p in self.dependant.query_params if get_origin(p.field_info.annotation) is list}
 
+        who = stated(self.endpoint) or ADMINS
+        if who.link is not None:
+            known |= SIGNED
+
         async def strict(request: Request) -> Response:
+            gate = request.app.state.context.gate
+            if gate is not None:
+                await gate.admit(request, who)
             if request.scope["query_string"]:
                 _check_query(request, known, repeatable)
             return await handle(request)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated
 
 import anyio
@@ -10,6 +11,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import ValidationError
 
 from vidrec.api import schemas
+from vidrec.api.access import EVERYBODY, PRODUCERS, UPLOADER, caller_of
 from vidrec.api.answers import Json, answer
 from vidrec.api.body import body_refusal, pieces, read_json
 from vidrec.api.context import In
@@ -27,6 +29,7 @@ _Bucket = Annotated[str, Path(max_length=256)]
 
 
 @router.get("/presigned_for_upload/upload/{bucket}", response_model=schemas.SignedOut)
+@PRODUCERS
 def sign(
     context: In,
     request: Request,
@@ -54,6 +57,7 @@ def sign(
         size=size,
         content_type=content_type,
         sha256=sha256,
+        key_id=caller_of(request).key_id,
     )
     upload, signed = context.services.uploads.sign(announced)
     base = context.base(request)
@@ -65,6 +69,7 @@ def sign(
 @router.put(
     "/upload/{bucket}/{key:path}", response_model=schemas.UploadedOut | schemas.PartOut, openapi_extra=FILE_BODY
 )
+@EVERYBODY
 async def put(
     context: In,
     request: Request,
@@ -103,13 +108,15 @@ async def put(
 
 
 @router.post("/uploads", status_code=201, response_model=schemas.BegunOut, openapi_extra=UPLOAD_BODY)
+@PRODUCERS
 async def begin(context: In, request: Request) -> Response:
     """Begins an upload in parts, for large files: what arrived is kept when the connection is cut."""
     try:
         taken = schemas.UploadIn.model_validate_json(await read_json(request, MAX_BODY))
     except ValidationError as error:
         raise body_refusal(error) from None
-    upload = await run_sync(lambda: context.services.uploads.begin(taken.announced()))
+    announced = replace(taken.announced(), key_id=caller_of(request).key_id)
+    upload = await run_sync(lambda: context.services.uploads.begin(announced))
     return answer(
         {
             "upload_id": upload.id,
@@ -122,6 +129,7 @@ async def begin(context: In, request: Request) -> Response:
 
 
 @router.get("/uploads/{upload_id}", response_model=schemas.UploadOut)
+@UPLOADER
 def upload(context: In, upload_id: Uuid) -> Response:
     """Which parts are there."""
     found, parts = context.services.uploads.parts(upload_id)
@@ -139,6 +147,7 @@ def upload(context: In, upload_id: Uuid) -> Response:
 
 
 @router.post("/uploads/{upload_id}/parts", response_model=schemas.SignedPartsOut, openapi_extra=PARTS_BODY)
+@UPLOADER
 async def sign_parts(context: In, upload_id: Uuid, request: Request) -> Response:
     """Addresses to which parts can be PUT, in any order and at the same time; again, where one has expired."""
     try:
@@ -152,12 +161,14 @@ async def sign_parts(context: In, upload_id: Uuid, request: Request) -> Response
 
 
 @router.post("/uploads/{upload_id}/complete", status_code=202, response_model=schemas.UploadedOut)
+@UPLOADER
 def complete(context: In, upload_id: Uuid, request: Request) -> Response:
     """Makes the file of its parts: the video waits to be indexed from now on. Asked again, the same answer."""
     return answer(_where(context.base(request), context.services.uploads.complete(upload_id)), 202)
 
 
 @router.delete("/uploads/{upload_id}", status_code=204, response_class=Response)
+@UPLOADER
 def end(context: In, upload_id: Uuid) -> Response:
     """Ends an upload in parts and leaves nothing of it."""
     context.services.uploads.end(upload_id)

@@ -122,13 +122,20 @@ PlayableOut = Annotated[Playable, Field(description="By browsers: `preparing` wh
 
 
 class Links(_Answered):
-    """Where the video is."""
+    """Where the video is. While keys are needed, those to media work by themselves, for a while."""
 
     self_: str = Field(alias="self")
     thumbnail: str
+    segment_picture: str = Field(description="Of a frame; put `0` to `segment_count - 1` for `{number}`.")
     stream: str
     download: str
     similar: str
+
+
+class VideoLinks(Links):
+    """Where the video is, and how far."""
+
+    events: str
 
 
 class Moment(_Answered):
@@ -166,9 +173,7 @@ class ItemOut(_Answered):
     external_id: str | None
     title: str
     duration_s: float | None
-    segment_count: int = Field(
-        description="Frames along the video are at `/videos/{id}/segments/{0 to segment_count - 1}/picture`."
-    )
+    segment_count: int = Field(description="Frames along the video are at `links.segment_picture`.")
     score: float = Field(description="Higher is better; cosine to the nearest interest, 0 for popular and fresh.")
     playable: PlayableOut
     why: WhyOut
@@ -256,7 +261,7 @@ class VideoOut(_Answered):
     progress: ProgressOut | None
     created_at: datetime
     indexed_at: datetime | None
-    links: Links
+    links: VideoLinks
 
 
 class VideosOut(_Answered):

@@ -10,6 +10,7 @@ from typing import Any
 from anyio.to_thread import run_sync
 from fastapi import APIRouter, Request, Response
 
+from vidrec.api.access import ALL_ROLES, or_link
 from vidrec.api.answers import failure_answer, progress_answer
 from vidrec.api.context import In
 from vidrec.api.parameters import StrictRoute, VideoName
@@ -32,6 +33,7 @@ router = APIRouter(route_class=StrictRoute, tags=["producer"])
 
 
 @router.get("/videos/{video_id}/events", response_class=Response, responses=_EVENTS)
+@or_link(ALL_ROLES, "events")
 async def events(context: In, video: VideoName, request: Request) -> Response:
     """Tells the stage of a video and each change of it, as events `stage` with JSON as their data, until it is indexed
     or failed (or deleted). Comments come now and then while nothing changes."""

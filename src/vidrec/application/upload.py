@@ -16,13 +16,14 @@ from vidrec.application.ports import (
     ArrivedPart,
     Conditions,
     Database,
-    Incoming,
     JobQueue,
     MediaStore,
     SignedRequest,
     UploadReceiver,
     UploadStore,
 )
+from vidrec.application.quota import arrival_limit, check_announced, limit_of
+from vidrec.application.receiving import Receiving
 from vidrec.domain.errors import AlreadyThere, Conflict, FailureReason, InvalidInput, NotFound, TooLarge
 from vidrec.domain.models import NewVideo, VideoStatus, new_id, utc_now
 from vidrec.domain.uploads import Upload, part_size, shown_name, suffix
@@ -48,6 +49,8 @@ class UploadPolicy:
     url_lifetime_s: float = 900.0
     parts_lifetime_s: float = 86_400.0
     """How long an upload in parts may take."""
+    max_open: int = 1000
+    """So many uploads of one key may be announced and not there yet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +66,8 @@ class Announced:
     size: int | None = None
     content_type: str | None = None
     sha256: str | None = None
+    key_id: str | None = None
+    """The key that it is announced with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,11 +102,17 @@ class Uploads:
         self._receiver = receiver
         self._policy = policy
 
+    @property
+    def buckets(self) -> Sequence[str]:
+        """Names of those that take uploads."""
+        return self._policy.buckets
+
     # ------------------------------------------------------------------------------------ in one piece
 
     def sign(self, announced: Announced) -> tuple[Upload, SignedRequest]:
         """An address for one PUT of the file, and the upload whose video is `uploading` from now on. InvalidInput names
-        what is not taken; TooLarge; Conflict where the external id is another video's."""
+        what is not taken; TooLarge, also for the key's quota; Overloaded where too many of the key have not come;
+        Conflict where the external id is another video's."""
         name = self._checked_name(announced)
         upload = self._new(announced, name, lifetime_s=self._policy.url_lifetime_s)
         conditions = Conditions(size=announced.size, content_type=announced.content_type, sha256=announced.sha256)
@@ -135,17 +146,19 @@ class Uploads:
             self.told(bucket, key)  # the first request may have been cut short after the last byte
             raise
         try:
-            return Receiving(self, self._expected(bucket, key), incoming)
+            upload, limit = self._expected(bucket, key)
+            return Receiving(upload, incoming, self.arrived, limit=limit, declared=content_length)
         except BaseException:
             incoming.discard()
             raise
 
-    def _expected(self, bucket: str, key: str) -> Upload:
+    def _expected(self, bucket: str, key: str) -> tuple[Upload, int]:
+        """The upload that is to arrive there, and how many bytes of it are taken."""
         with self._database.snapshot() as uow:
             upload = uow.uploads.find(bucket, key)
             if upload is None or upload.video_id not in uow.catalogue.get([upload.video_id]):
                 raise _gone()
-            return upload
+            return upload, limit_of(uow, upload, self._policy.max_bytes)
 
     # ---------------------------------------------------------------------------------------- in parts
 
@@ -218,7 +231,7 @@ class Uploads:
     def arrived(self, upload: Upload, found: ArrivedObject) -> None:
         """The bytes are there: their video waits to be indexed from now on, in one transaction with its job. Told
         twice, nothing happens. NotFound, and the bytes removed, where the video was deleted meanwhile."""
-        refused = _refusal(found, self._policy)
+        refused = _refusal(found, arrival_limit(self._database, upload, self._policy.max_bytes))
         digest = "" if refused else found.sha256 or self._sha256(upload)
         with self._database.transaction() as uow:
             kept = uow.catalogue.receive(upload.video_id, size_bytes=found.size, content_sha256=digest)
@@ -334,6 +347,7 @@ class Uploads:
             created_at=now,
             expires_at=now + timedelta(seconds=lifetime_s),
             arrived_at=None,
+            key_id=announced.key_id,
         )
 
     def _record(self, announced: Announced, name: str, upload: Upload) -> None:
@@ -349,6 +363,7 @@ class Uploads:
         )
         try:
             with self._database.transaction() as uow:
+                check_announced(uow, upload, max_open=self._policy.max_open)
                 uow.catalogue.add(video, video_id=upload.video_id, status=VideoStatus.UPLOADING)
                 uow.uploads.add(upload)
         except BaseException:
@@ -364,38 +379,14 @@ class Uploads:
         return upload
 
 
-class Receiving:
-    """One request's body on its way in; `discard` in the end, whatever happened."""
-
-    def __init__(self, uploads: Uploads, upload: Upload, incoming: Incoming) -> None:
-        self._uploads = uploads
-        self._upload = upload
-        self._incoming = incoming
-
-    def write(self, data: bytes) -> None:
-        """The next bytes; see Incoming."""
-        self._incoming.write(data)
-
-    def finish(self) -> tuple[Upload, ArrivedObject | ArrivedPart]:
-        """Puts the bytes in their place; a whole object is taken in at once."""
-        found = self._incoming.finish()
-        if isinstance(found, ArrivedObject):
-            self._uploads.arrived(self._upload, found)
-        return self._upload, found
-
-    def discard(self) -> None:
-        """Leaves nothing behind of what was not finished."""
-        self._incoming.discard()
-
-
 def _gone() -> NotFound:
     return NotFound("the upload was ended, or its video deleted: ask for a new address")
 
 
-def _refusal(found: ArrivedObject, policy: UploadPolicy) -> tuple[FailureReason, str] | None:
+def _refusal(found: ArrivedObject, limit: int) -> tuple[FailureReason, str] | None:
     """Why an object that a store could not refuse is not even looked into."""
     if found.size == 0:
         return FailureReason.EMPTY, "the file is empty"
-    if found.size > policy.max_bytes:
-        return FailureReason.TOO_LARGE, f"the file has {found.size} bytes; at most {policy.max_bytes} are taken"
+    if found.size > limit:
+        return FailureReason.TOO_LARGE, f"the file has {found.size} bytes; at most {limit} are taken"
     return None

@@ -25,6 +25,7 @@ COMMANDS = {
     "upload": _Entry("upload", "Send video files and folders to a running system."),
     "uploads": _Entry("uploads", "Look after uploads."),
     "import": _Entry("import_", "Import what users did (CSV or Parquet)."),
+    "keys": _Entry("keys", "Make, list and revoke keys of the API."),
     "index": _Entry("index", "Move the vectors to another Milvus."),
     "model": _Entry("model", "Export, add, list, verify and change encoders."),
     "api": _Entry("api", "Serve the HTTP API and the page."),

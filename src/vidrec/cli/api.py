@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from vidrec.cli.console import log_to_stderr, say
+from vidrec.cli.exposure import refuse_exposure
 from vidrec.domain.errors import InvalidInput
 from vidrec.settings import Settings, load_settings
 
@@ -29,6 +30,7 @@ def command(
     """Serve the HTTP API and the page until SIGTERM or Ctrl-C; requests that were begun are ended."""
     _use_threads_sparingly()
     settings = load_settings(host=host, port=port, data_dir=data)
+    refuse_exposure(settings)
     log_to_stderr(settings.log_level)
     with _listen(settings) as listening:
         _serve(settings, listening)
@@ -56,7 +58,7 @@ def _listen(settings: Settings) -> socket.socket:
 def _serve(settings: Settings, listening: socket.socket) -> None:
     from vidrec.api.app import create_app
     from vidrec.api.server import make_server
-    from vidrec.bootstrap import open_services
+    from vidrec.bootstrap import open_access, open_services
 
     services = open_services(settings)
     try:
@@ -66,6 +68,8 @@ def _serve(settings: Settings, listening: socket.socket) -> None:
             max_image_bytes=settings.max_image_bytes,
             popular_refresh_s=settings.popular_refresh_s,
             max_event_streams=settings.max_event_streams,
+            access=open_access(settings, services.database),
+            cors_origins=settings.cors_origins,
         )
         name = f"[{settings.host}]" if ":" in settings.host else settings.host
         say(f"vidrec api: http://{name}:{listening.getsockname()[1]}")

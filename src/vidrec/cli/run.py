@@ -16,10 +16,12 @@ from typing import Annotated
 
 import typer
 
+from vidrec.application.access import Keys
 from vidrec.application.ingest import Ingest, Source, find_files
 from vidrec.application.manifest import read_manifest
 from vidrec.application.ports import Database
 from vidrec.cli.console import progress, say
+from vidrec.cli.exposure import refuse_exposure
 from vidrec.cli.ingest import follow_to_end
 from vidrec.domain.errors import InvalidInput, VidrecError
 from vidrec.domain.models import ModelVersion, VideoStatus, utc_now
@@ -42,6 +44,7 @@ def command(
     if videos is not None and not videos.is_dir():
         raise InvalidInput(f"--videos: {videos} is no folder", field="videos")
     settings = load_settings(data_dir=data, port=port)
+    refuse_exposure(settings)
     settings = settings.model_copy(update={"port": check_port(settings.host, settings.port)})
     if videos is None and DEMO_BUCKET not in settings.buckets:
         settings = settings.model_copy(update={"buckets": (*settings.buckets, DEMO_BUCKET)})
@@ -67,6 +70,7 @@ def _run(system: System, videos: Path | None, model: Path | None, started: float
     system.start_encoder(folder)
     system.start_worker()
     system.wait_until_ready("api")
+    _hint_at_keys(settings)
     say(f"vidrec answers at {system.url} after {time.monotonic() - started:.0f} s (Ctrl-C ends it)")
     filling = threading.Thread(target=_told(_fill), args=(settings, videos, system.url), daemon=True)
     filling.start()
@@ -74,6 +78,16 @@ def _run(system: System, videos: Path | None, model: Path | None, started: float
     if change_to is not None:
         threading.Thread(target=_told(_change), args=(settings, change_to), daemon=True).start()
     system.watch()
+
+
+def _hint_at_keys(settings: Settings) -> None:
+    from vidrec.bootstrap import open_database
+
+    if settings.auth == "off":
+        return
+    with closing(open_database(settings)) as database:
+        if not Keys(database).any():
+            say(f"there is no key yet: vidrec keys create --role admin --data {settings.data_dir}")
 
 
 def _activate_model(settings: Settings, model: Path | None) -> tuple[Path, ModelVersion | None]:

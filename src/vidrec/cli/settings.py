@@ -11,7 +11,7 @@ from rich.table import Table
 from vidrec.cli.console import emit_json
 from vidrec.settings import ENV_PREFIX, Settings, load_settings
 
-_SECRET = frozenset({"milvus_token", "database_url"})
+_SECRET = frozenset({"milvus_token", "database_url", "secret"})
 
 
 def command(
@@ -50,7 +50,7 @@ def reference() -> str:
     defaults = Settings.model_construct().model_dump(mode="json")
     for name, field in Settings.model_fields.items():
         default = defaults[name]
-        default = json.dumps(default) if isinstance(default, list | tuple) else default
+        default = json.dumps(default) if isinstance(default, list | tuple | bool) else default
         lines.append(
             f"| `{ENV_PREFIX}{name.upper()}` | `{default if default != '' else ' '}` | {field.description or ''} |"
         )

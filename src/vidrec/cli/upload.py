@@ -50,6 +50,9 @@ def command(
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until all can be recommended.")] = False,
     jobs: Annotated[int, typer.Option(min=1, max=32, help="Files at a time.")] = 3,
     parts_above: Annotated[int, typer.Option(min=1, help="Files over so many MiB are sent in parts.")] = LARGE // _MIB,
+    key: Annotated[
+        str | None, typer.Option(envvar="VIDREC_API_KEY", help="A producer key, where the API asks for one.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
 ) -> None:
     """Upload video files and folders to a running system. Run again after a cut, large files go on where they were.
@@ -58,7 +61,7 @@ def command(
     if not files:
         raise InvalidInput(f"there are no videos in {', '.join(map(str, paths))}", field="PATH")
     details = Details(bucket=bucket, category=category, tags=tuple(tag or ()))
-    with Client(url) as client, _bars() as bars, ThreadPoolExecutor(jobs) as pool:
+    with Client(url, key=key) as client, _bars() as bars, ThreadPoolExecutor(jobs) as pool:
         sending = [pool.submit(_send, client, file, details, wait, parts_above * _MIB, bars) for file in files]
         try:
             for done in as_completed(sending):

@@ -6,7 +6,8 @@ VidrecError
 │   ├── InvalidModel        an ONNX file or checkpoint that is not what was expected
 │   ├── TooLarge            more bytes than are taken                                    (HTTP 413)
 │   └── InvalidCursor
-├── Forbidden               a signed address that is altered or has expired              (HTTP 403)
+├── Unauthorized            no key was shown, or one that is not (any more) valid        (HTTP 401)
+├── Forbidden               a right that the caller lacks; a signed address that is altered or has expired (HTTP 403)
 ├── NotFound                no such video, recommendation, user, model                   (HTTP 404, exit 2)
 ├── Conflict                the state forbids it                                         (HTTP 409, exit 2)
 │   ├── AlreadyThere        the object was written before and stays as it is             (HTTP 412)
@@ -52,6 +53,14 @@ class InvalidCursor(InvalidInput):
 
 class TooLarge(InvalidInput):
     """More bytes than are taken."""
+
+
+class Unauthorized(VidrecError):
+    """Nobody knows who asks. `shown`: whether a key, token or session was shown, which is not valid."""
+
+    def __init__(self, message: str, *, shown: bool = False) -> None:
+        super().__init__(message)
+        self.shown = shown
 
 
 class Forbidden(VidrecError):

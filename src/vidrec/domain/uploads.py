@@ -75,6 +75,8 @@ class Upload:
     arrived_at: datetime | None
     etag: str | None = None
     """The store's, of the object that was taken in: another one under the same key is not ours."""
+    key_id: str | None = None
+    """The key that it was announced with."""
 
     @property
     def parts(self) -> int:

@@ -13,6 +13,13 @@ export class Refused extends Error {
 
 const WORDS = { 404: "error.gone", 413: "error.large", 429: "error.busy", 502: "error.busy", 503: "error.busy", 504: "error.busy" };
 
+let signIn = null;
+
+/** `again()` resolves when somebody is signed in: what was refused for want of that is asked once more. */
+export function onSignedOut(again) {
+  signIn = again;
+}
+
 export async function ask(path, options = {}) {
   let response;
   try {
@@ -20,6 +27,11 @@ export async function ask(path, options = {}) {
   } catch (error) {
     throw new Refused(t(error.name === "TimeoutError" ? "error.slow" : "error.offline"));
   }
+  if (response.status === 401 && signIn && path !== "/session") {
+    await signIn();
+    return ask(path, options);
+  }
+  if (response.status === 204) return {};
   const body = await response.json().catch(() => null);
   if (response.ok && body !== null) return body;
   const known = WORDS[response.status];
@@ -39,7 +51,12 @@ const query = (path, values) => {
 };
 const video = (id) => `/videos/${encodeURIComponent(id)}`;
 
+const json = (body) => ({ method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
+
 export const api = {
+  session: () => ask("/session"),
+  signIn: (key) => ask("/session", json({ key })),
+  signOut: () => ask("/session", { method: "DELETE" }),
   recommend: (userid, n, cursor = null) => ask(query("/recommend", { userid, n, cursor })),
   similar: (id, n) => ask(query(`${video(id)}/similar`, { n })),
   video: (id) => ask(video(id)),

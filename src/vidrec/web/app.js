@@ -11,6 +11,7 @@ import { known, setUpPeople, showUser, somebody } from "./people.js";
 import { frameOf, shrink } from "./pictures.js";
 import { player } from "./player.js";
 import { lookForPreparing, setUpPreparing } from "./preparing.js";
+import { enter, session } from "./session.js";
 
 const MANY = 60;
 let user = "";
@@ -42,7 +43,7 @@ const ELSEWHERE = { q: null, like: null, by: null, play: null, t: null };
 /** Shows what the address says. What is shown already stays. */
 async function route() {
   const at = address();
-  const who = (at.get("user") ?? "").slice(0, 256).trim() || user || known()[0] || await somebody();
+  const who = session.user_id || (at.get("user") ?? "").slice(0, 256).trim() || user || known()[0] || await somebody();
   const changed = who !== user;
   if (changed) {
     user = who;
@@ -260,9 +261,9 @@ function saveList(kind) {
 }
 
 setUpLanguage();
+const entered = enter(["consumer", "admin"]);
 feed.setUp(deeds);
 impressions.setUp((id) => ({ user, item: feed.find(id) }));
-setUpPeople((chosen) => go({ ...ELSEWHERE, user: chosen }));
 setUpPreparing(() => feed.open(feed.source));
 setUpSearch();
 $("skip").addEventListener("click", (e) => {
@@ -295,6 +296,8 @@ onLanguage(() => {
   feed.redraw();
   player.redraw();
 });
+await entered;
+setUpPeople((chosen) => go({ ...ELSEWHERE, user: chosen }), session.user_id);
 addEventListener("popstate", route);
 route();
 lookForPreparing();

@@ -50,6 +50,7 @@ function members(spec, schema) {
 function operation(spec, path, method, op) {
   const node = element("details", {}, element("summary", {}, element("b", { text: method.toUpperCase() }), path));
   node.append(element("p", { text: op.description ?? op.summary ?? "" }));
+  if (op["x-who"]) node.append(element("p", { text: `Where keys are needed: ${op["x-who"]}.` }));
   if (op.parameters?.length) {
     node.append(table(["parameter", "type", ""], op.parameters.map((p) => [
       `${p.name}${p.required ? " *" : ""} (${p.in})`, typeOf(spec, p.schema),

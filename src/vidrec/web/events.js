@@ -41,7 +41,7 @@ async function flush() {
   if (!sent.length) return;
   try {
     const response = await post(sent);
-    if (response.status >= 500 || response.status === 429) throw new Error("later");
+    if (response.status >= 500 || response.status === 429 || response.status === 401) throw new Error("later");
   } catch {
     // Telling twice is telling once: the ids stay the same.
     waiting.unshift(...sent.slice(0, MOST - waiting.length));

@@ -30,8 +30,13 @@ function lookForDemo() {
   }).catch(() => { looked = null; }); // then nobody is suggested
 }
 
-export function setUpPeople(choose) {
+/** `only`: the one user that there is to choose. */
+export function setUpPeople(choose, only = null) {
   const popover = $("people");
+  if (only !== null) {
+    $("person").disabled = true; // says who it is, still
+    return;
+  }
   $("who").addEventListener("submit", (e) => {
     e.preventDefault();
     const user = $("user").value.trim();
@@ -66,5 +71,5 @@ const initial = (user) => [...user][0].toLocaleUpperCase();
 export function showUser(user) {
   $("me").textContent = user;
   $("initial").textContent = initial(user);
-  keep(KEY, JSON.stringify([user, ...known().filter((u) => u !== user)].slice(0, MOST)));
+  if (!$("person").disabled) keep(KEY, JSON.stringify([user, ...known().filter((u) => u !== user)].slice(0, MOST)));
 }

@@ -16,7 +16,8 @@ export function previewOnHover(play, item) {
   const many = Math.min(frames, MOST);
   const address = (i) => {
     const at = Math.floor(((i + 0.5) * frames) / many);
-    return `${item.links.self}/segments/${Math.floor(at / OF_EACH)}/picture?position=${at % OF_EACH}`;
+    const link = item.links.segment_picture.replace("{number}", Math.floor(at / OF_EACH));
+    return `${link}${link.includes("?") ? "&" : "?"}position=${at % OF_EACH}`;
   };
   let timer = 0;
   let turn = 0;

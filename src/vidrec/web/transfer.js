@@ -3,7 +3,6 @@
 import { ask, Refused } from "./api.js";
 import { t } from "./i18n.js";
 
-const BUCKET = "videos";
 const LARGE = 64 * 2 ** 20; // from here in parts, so that a cut costs one part
 const AT_ONCE = 3;
 const TRIES = 4;
@@ -11,22 +10,22 @@ const WAIT_MS = [1000, 3000, 8000];
 
 /** Sends the file. `seen(bytes)` is told how much is there, `waits(seconds)` that it tries again. Answers
  * {video_id, status_url}. `kept` holds what a later try goes on from. AbortError where `signal` says so. */
-export function send(file, { kept, signal, seen, waits }) {
-  return file.size >= LARGE ? inParts(file, { kept, signal, seen, waits }) : whole(file, { signal, seen, waits });
+export function send(file, { bucket, kept, signal, seen, waits }) {
+  return file.size >= LARGE ? inParts(file, { bucket, kept, signal, seen, waits }) : whole(file, { bucket, signal, seen, waits });
 }
 
-async function whole(file, { signal, seen, waits }) {
+async function whole(file, { bucket, signal, seen, waits }) {
   // Each try has a URL of its own: one that may have stored something is not used again.
   return again(async () => {
     const query = new URLSearchParams({ filename: file.name, size: file.size });
-    const target = await ask(`/presigned_for_upload/upload/${BUCKET}?${query}`, { signal });
+    const target = await ask(`/presigned_for_upload/upload/${bucket}?${query}`, { signal });
     await put(target.PresignedURL, target, file, { signal, seen });
     return target;
   }, { signal, waits });
 }
 
-async function inParts(file, { kept, signal, seen, waits }) {
-  kept.upload ??= await post("/uploads", { bucket: BUCKET, filename: file.name, size: file.size }, signal);
+async function inParts(file, { bucket, kept, signal, seen, waits }) {
+  kept.upload ??= await post("/uploads", { bucket, filename: file.name, size: file.size }, signal);
   kept.there ??= new Set();
   const { upload_id: id, part_size: size } = kept.upload;
   const sent = new Map();

@@ -3,12 +3,14 @@
 import { sentence } from "./api.js";
 import { $, clock, show } from "./dom.js";
 import { onLanguage, setUpLanguage, t, translate } from "./i18n.js";
+import { enter, session } from "./session.js";
 import { follow } from "./stages.js";
 import { send } from "./transfer.js";
 
 const KINDS = ["webm", "mp4", "m4v", "mkv", "mov", "avi", "ogv"];
 const STAGES = ["uploaded", "queued", "decoding", "embedding", "indexed"];
 const AT_ONCE = 2;
+const DEFAULT_BUCKET = "videos";
 const rows = []; // newest last: {file, node, step, ...}
 // Steps: waiting, sending, again, processing, ready, failed
 
@@ -19,7 +21,7 @@ const running = (row) => ["waiting", "sending", "again"].includes(row.step);
 
 function add(files) {
   for (const file of files) {
-    const row = { file, kept: {}, video: null, reason: "", node: $("row").content.firstElementChild.cloneNode(true) };
+    const row = { file, bucket: $("bucket").value || DEFAULT_BUCKET, kept: {}, video: null, reason: "", node: $("row").content.firstElementChild.cloneNode(true) };
     row.node.querySelector(".name").textContent = file.name;
     row.node.querySelector(".retry").addEventListener("click", () => retry(row));
     row.node.querySelector(".end").addEventListener("click", () => end(row));
@@ -57,6 +59,7 @@ async function transfer(row) {
   const { stop } = row;
   try {
     const { video_id: id } = await send(row.file, {
+      bucket: row.bucket,
       kept: row.kept,
       signal: stop.signal,
       seen(bytes) {
@@ -195,7 +198,13 @@ function say(text) {
 
 // ------------------------------------------------------------------------------------------------- page
 
+function drawBuckets() {
+  $("bucket").replaceChildren(...session.buckets.map((name) => new Option(name, name)));
+  $("buckets").hidden = session.buckets.length < 2;
+}
+
 setUpLanguage();
+enter(["producer", "admin"]).then(drawBuckets);
 onLanguage(() => {
   for (const row of rows) {
     translate(row.node);

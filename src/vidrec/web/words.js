@@ -51,6 +51,11 @@ const en = {
   "unplayable.preparing": "A copy that browsers can play is being made. Download the original meanwhile.",
   "unplayable.processing": "This video is still being looked into.",
 
+  "sign.title": "Sign in", "sign.text": "This server asks for a key. Whoever runs it can give you one.", "sign.key": "Your key", "sign.go": "Sign in",
+  "sign.out": "Sign out", "sign.unknown": "This key is not known here, or it was revoked.",
+  "sign.producer": "This key is for uploading: use it on the {page}, or give another one here.", "sign.upload": "upload page",
+  "sign.consumer": "This key is for watching: use it on the {page}, or give another one here.", "sign.watch": "page of videos",
+
   "up.title": "Upload videos", "up.drop": "Drop videos here", "up.or": "or", "up.choose": "Choose files",
   "up.kinds": "webm, mp4, mkv, mov, avi, ogv, m4v. Each can be recommended a few seconds after it has arrived.",
   "up.bucket": "Bucket", "up.list": "Your uploads", "up.retry": "Try again", "up.cancel": "Cancel", "up.remove": "Remove from this list",
@@ -114,6 +119,11 @@ const ko = {
   unplayable: "이 브라우저에서는 재생할 수 없는 파일입니다. 다운로드해 주세요.",
   "unplayable.preparing": "브라우저에서 재생할 사본을 만들고 있습니다. 그동안 원본을 다운로드할 수 있습니다.",
   "unplayable.processing": "아직 분석 중인 동영상입니다.",
+
+  "sign.title": "로그인", "sign.text": "이 서버는 키가 있어야 쓸 수 있습니다. 키는 서버 운영자에게 받으세요.", "sign.key": "키", "sign.go": "로그인",
+  "sign.out": "로그아웃", "sign.unknown": "알 수 없거나 폐기된 키입니다.",
+  "sign.producer": "업로드용 키입니다. {page}에서 사용하거나 다른 키를 입력하세요.", "sign.upload": "업로드 페이지",
+  "sign.consumer": "시청용 키입니다. {page}에서 사용하거나 다른 키를 입력하세요.", "sign.watch": "시청 페이지",
 
   "up.title": "동영상 업로드", "up.drop": "동영상을 여기에 놓으세요", "up.or": "또는", "up.choose": "파일 선택",
   "up.kinds": "webm, mp4, mkv, mov, avi, ogv, m4v. 전송이 끝나고 몇 초 뒤면 추천될 수 있습니다.",

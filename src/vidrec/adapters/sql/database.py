@@ -12,6 +12,7 @@ from sqlalchemy.exc import DataError, DBAPIError, OperationalError, SQLAlchemyEr
 from vidrec.adapters.sql.catalogue import SqlCatalogue
 from vidrec.adapters.sql.engine import Connections, for_reading, for_writing, open_engine
 from vidrec.adapters.sql.interactions import SqlInteractions
+from vidrec.adapters.sql.keys import SqlKeyRecords
 from vidrec.adapters.sql.models import SqlModelVersions
 from vidrec.adapters.sql.profiles import SqlProfiles
 from vidrec.adapters.sql.progress import SqlProgressNotes
@@ -37,6 +38,7 @@ class SqlUnitOfWork:
         self.uploads = SqlUploadRecords(connection)
         self.progress = SqlProgressNotes(connection)
         self.splits = SqlSplits(connection)
+        self.keys = SqlKeyRecords(connection)
 
 
 class SqlDatabase:

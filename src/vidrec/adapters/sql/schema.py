@@ -277,6 +277,7 @@ uploads = Table(
     Column("arrived_at", UtcDateTime),
     Column("etag", Text),
     Column("recommendable_at", UtcDateTime),
+    Column("key_id", String(16)),
     UniqueConstraint("bucket", "key"),
     Index(
         "ix_uploads_waiting",
@@ -284,6 +285,21 @@ uploads = Table(
         sqlite_where=text("arrived_at IS NULL"),
         postgresql_where=text("arrived_at IS NULL"),
     ),
+    Index("ix_uploads_key_id", "key_id"),
+)
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("id", String(16), primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("role", String(16), nullable=False),
+    Column("digest", String(64), nullable=False),
+    Column("user_id", Text),
+    Column("rate_per_minute", Integer),
+    Column("quota_bytes", BigInteger),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("revoked_at", UtcDateTime),
 )
 
 upload_seconds = Table(

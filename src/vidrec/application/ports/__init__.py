@@ -2,6 +2,7 @@
 fakes and real adapters pass the same suite in `tests/contract`. Adapters raise only `vidrec.domain.errors`.
 
 sql      Database, UnitOfWork, and by it Catalogue, Interactions, Profiles, Recommendations, ModelVersions, Receipts
+access   Signing, and by the UnitOfWork KeyRecords
 queue    JobQueue
 vectors  VectorIndex
 media    MediaStore, FrameSource, Renderer, Encoder
@@ -9,6 +10,7 @@ splits   by the UnitOfWork Splits
 uploads  UploadStore, UploadReceiver, and by the UnitOfWork UploadRecords, ProgressNotes
 """
 
+from vidrec.application.ports.access import KeyRecords, Signing
 from vidrec.application.ports.media import Encoder, FrameSource, MediaStore, Renderer
 from vidrec.application.ports.queue import JobQueue
 from vidrec.application.ports.splits import SplitRange, Splits
@@ -50,6 +52,7 @@ __all__ = [
     "Incoming",
     "Interactions",
     "JobQueue",
+    "KeyRecords",
     "MediaStore",
     "ModelRoles",
     "ModelVersions",
@@ -60,6 +63,7 @@ __all__ = [
     "Recommendations",
     "Renderer",
     "SignedRequest",
+    "Signing",
     "SplitRange",
     "Splits",
     "UnitOfWork",

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from vidrec.application.ports.access import KeyRecords
 from vidrec.application.ports.splits import Splits
 from vidrec.application.ports.uploads import ProgressNotes, UploadRecords
 from vidrec.domain.errors import FailureReason
@@ -326,6 +327,8 @@ class UnitOfWork(Protocol):
     def progress(self) -> ProgressNotes: ...
     @property
     def splits(self) -> Splits: ...
+    @property
+    def keys(self) -> KeyRecords: ...
 
 
 class Database(Protocol):

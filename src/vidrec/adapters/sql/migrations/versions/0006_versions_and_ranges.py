@@ -8,7 +8,7 @@ from alembic import op
 from vidrec.adapters.sql.schema import UtcDateTime
 
 revision = "0006"
-down_revision = "0003"
+down_revision = "0004"
 
 
 def upgrade() -> None:
