@@ -29,7 +29,9 @@ from vidrec.application import access as access_module
 from vidrec.application import pictures
 from vidrec.application.access import AccessPolicy, Keys
 from vidrec.application.upload import UploadPolicy
+from vidrec.client import Client, Details
 from vidrec.domain.access import Role
+from vidrec.domain.errors import Forbidden, Unauthorized
 
 JSON = {"Content-Type": "application/json"}
 
@@ -52,7 +54,8 @@ class Keyed:
         headers = dict(options.pop("headers", {}))
         if who is not None:
             headers["Authorization"] = f"Bearer {self.texts.get(who, who)}"
-        return httpx.request(method, f"http://127.0.0.1:{self.system.port}{path}", headers=headers, **options)
+        assert not self.system.client.cookies
+        return self.system.client.request(method, path, headers=headers, **options)
 
     def get(self, who: str | None, path: str, **parameters: Any) -> Any:
         response = self.ask(who, "GET", path, params=parameters)
@@ -491,6 +494,19 @@ def test_a_key_announces_so_many_uploads(keyed: Keyed) -> None:
     assert keyed.ask(other, "GET", SIGN, params={"filename": "a.webm"}).status_code == 200
     assert httpx.put(made[0]["PresignedURL"], content=FILM).status_code == 200
     assert keyed.ask(key, "GET", SIGN, params={"filename": "a.webm"}).status_code == 200
+
+
+def test_the_client_shows_its_key(keyed: Keyed, tmp_path: Path) -> None:
+    file = tmp_path / "a.webm"
+    file.write_bytes(FILM)
+    url = f"http://127.0.0.1:{keyed.system.port}"
+    for large in (1, len(FILM) + 1):  # in parts, and whole
+        with Client(url, key=keyed.texts["producer"], state=tmp_path / "state") as client:
+            video_id = client.upload(file, Details(), large=large)
+            assert client.video(video_id)["stage"] == "queued"
+    for key, error in ((None, Unauthorized), ("vr_no", Unauthorized), (keyed.texts["consumer"], Forbidden)):
+        with Client(url, key=key, state=tmp_path / "state") as client, pytest.raises(error, match="key"):
+            client.upload(file, Details())
 
 
 def test_rates(keyed: Keyed) -> None:
