@@ -228,6 +228,10 @@ def test_what_is_written_for_a_model_is_there_before_another_is_activated(databa
         return uow.catalogue.get([video.id])[video.id].indexed_model
 
     assert meanwhile(database, finish, activate).result() == "old"
+    with database.transaction() as uow:
+        uow.models.activate("old")
+    active = meanwhile(database, lambda uow: uow.models.activate("new"), lambda uow: uow.models.active()).result()
+    assert active == model("new")
 
 
 def test_one_model_is_active(database: SqlDatabase) -> None:

@@ -45,7 +45,7 @@ with database.transaction() as uow:
 
 def test_processes_never_share_a_job(database: SqlDatabase, queue: JobQueue, database_url: str) -> None:
     enqueue(database, queue, *(job(i) for i in range(120)))
-    outputs = finish_together(_WORK, 4, database_url)
+    outputs = finish_together(_WORK, 3, database_url)
     done = Counter(int(number) for lines in outputs for number in lines)
     assert done == Counter(range(120))
     assert queue.counts() == {JobState.DONE: 120, JobState.QUEUED: 120}

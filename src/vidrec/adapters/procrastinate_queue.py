@@ -29,6 +29,7 @@ from vidrec.domain.models import Job, JobState, NewJob
 FIRST_RETRY_S = 1.0
 LAST_RETRY_S = 300.0
 ASK_AGAIN_S = 2.0
+"""So long an idle worker that hears of no new job believes that there is nothing to do."""
 LOOK_FOR_EXPIRED_S = 1.0
 """How often a busy worker looks for jobs of silent ones."""
 _STATES = {
@@ -171,8 +172,7 @@ class ProcrastinateQueue:
 
     def bury(self, uow: UnitOfWork) -> Sequence[Job]:
         connection = _connection(uow)
-        statement = text(f"SELECT id FROM procrastinate_jobs WHERE {_EXHAUSTED} ORDER BY id FOR UPDATE SKIP LOCKED")
-        ids = list(connection.execute(statement, {"max_attempts": self._max_attempts}).scalars())
+        ids = self._taken(connection, _EXHAUSTED)
         for job_id in ids:
             _finish(connection, job_id, "failed")
         return _by_id(connection, ids)
@@ -286,12 +286,22 @@ class ProcrastinateQueue:
     def _take_back_expired(self, connection: Connection) -> bool:
         """Whether there were some that may be tried once more."""
         self._look_again = time.monotonic() + LOOK_FOR_EXPIRED_S
-        statement = text(f"SELECT id FROM procrastinate_jobs WHERE {_EXPIRED} ORDER BY id FOR UPDATE SKIP LOCKED")
-        expired = connection.execute(statement, {"max_attempts": self._max_attempts}).scalars().all()
+        expired = self._taken(connection, _EXPIRED)
         for job_id in expired:
             _let_go(connection, job_id)
             _retry(connection, job_id, 0)
         return bool(expired)
+
+    def _taken(self, connection: Connection, condition: str) -> Sequence[int]:
+        """The ids of jobs that meet the condition and are nobody else's to the end of the transaction. They are looked
+        at once more when they are ours: the first look may have seen the lease before the one that holds now."""
+        values: dict[str, Any] = {"max_attempts": self._max_attempts}
+        statement = f"SELECT id FROM procrastinate_jobs WHERE {condition}"
+        ids = connection.execute(text(f"{statement} ORDER BY id FOR UPDATE SKIP LOCKED"), values).scalars().all()
+        if not ids:
+            return ids
+        again = text(f"{statement} AND id = ANY(:ids) ORDER BY id")
+        return connection.execute(again, {**values, "ids": list(ids)}).scalars().all()
 
     def _if_held(self, job: Job, action: Callable[[Connection], None]) -> None:
         """Does it in a transaction in which the job is ours; nothing where it is not any more."""

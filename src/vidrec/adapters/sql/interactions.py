@@ -9,7 +9,7 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, func, select, update
+from sqlalchemy import Connection, delete, func, select
 
 from vidrec.adapters.sql.batches import in_batches
 from vidrec.adapters.sql.locks import keep_videos, lock_users
@@ -116,13 +116,16 @@ class SqlInteractions:
         for batch in in_batches(touched):
             totals = [
                 {
-                    "of": row.video_id,
+                    "video_id": row.video_id,
                     "popularity": _log_sum([row.popularity, *gains[row.video_id]]),
                     **{name: getattr(row, name) + count for name, count in counters[row.video_id].items()},
                 }
                 for row in self._held_stats(batch)
             ]
-            self._connection.execute(update(video_stats).where(video_stats.c.video_id == bindparam("of")), totals)
+            # Their rows are there, so that this updates them all by one statement.
+            new = upsert(self._connection, video_stats).values(totals)
+            changed = {name: new.excluded[name] for name in ("popularity", *_counter_names())}
+            self._connection.execute(new.on_conflict_do_update(index_elements=["video_id"], set_=changed))
 
     def _held_stats(self, video_ids: Sequence[str]) -> Sequence[Any]:
         """The rows of these videos, made where there are none; nobody else changes them until the transaction ends.

@@ -38,11 +38,13 @@ class SqlModelVersions:
         )
 
     def active(self) -> ModelVersion | None:
-        statement = select(model_versions).join(active_model, active_model.c.version == model_versions.c.version)
         if is_writing(self._connection):
-            # What is written for this model must not be written beside the activation of another.
-            statement = statement.with_for_update(read=True, of=active_model)
-        row = self._connection.execute(statement).first()
+            # What is written for this model must not be written beside the activation of another. Alone: joined to the
+            # models, the row would be lost to us where another one was activated while we waited for it.
+            self._connection.execute(select(active_model.c.version).with_for_update(read=True))
+        row = self._connection.execute(
+            select(model_versions).join(active_model, active_model.c.version == model_versions.c.version)
+        ).first()
         return None if row is None else _model(row)
 
     def roles(self) -> ModelRoles:
