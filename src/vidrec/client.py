@@ -108,7 +108,7 @@ class Client:
     def _whole(self, file: Path, size: int, details: Details, sent: Sent) -> str:
         with file.open("rb") as body:
             digest = hashlib.file_digest(body, "sha256").hexdigest()
-        told = {**_told(file, details), "size": size, "sha256": digest}
+        told = {**_told(file, details), "size": size, "sha256": digest, "if_none_match": "*"}
         bucket = told.pop("bucket")
         signed = self._json("GET", f"/presigned_for_upload/upload/{quote(str(bucket), safe='')}", params=told)
         try:

@@ -11,7 +11,7 @@ from anyio.to_thread import current_default_thread_limiter, run_sync
 from fastapi import FastAPI
 
 from vidrec import __version__
-from vidrec.api import admin, archive, consumer, health, media, openapi, pages, producer, stages
+from vidrec.api import admin, archive, consumer, health, media, notifications, openapi, pages, producer, stages
 from vidrec.api.answers import UNTRAINED, Answers
 from vidrec.api.context import Context
 from vidrec.api.errors import install_error_handlers
@@ -37,9 +37,13 @@ def create_app(
     max_image_bytes: int = 10 << 20,
     popular_refresh_s: float = 5.0,
     max_event_streams: int = 100,
+    media_url_s: float = 300.0,
+    media_origins: tuple[str, ...] = (),
+    notification_token: str = "",
+    sns_topics: tuple[str, ...] = (),
 ) -> FastAPI:
     """The app over these use cases, which it does not close. `public_url`: what links start with, empty for relative
-    ones."""
+    ones. For the rest see Context."""
     metrics = Metrics(services.database, services.queue)
     app = FastAPI(
         title="vidrec",
@@ -58,10 +62,14 @@ def create_app(
         streams=EventStreams(max_event_streams),
         public_url=public_url,
         max_image_bytes=max_image_bytes,
+        media_url_s=media_url_s,
+        media_origins=media_origins,
+        notification_token=notification_token,
+        sns_topics=sns_topics,
     )
     app.openapi = lambda: openapi.document(app)  # type: ignore[method-assign]
     install_error_handlers(app)
-    for part in (consumer, producer, stages, media, archive, admin, health, pages):
+    for part in (consumer, producer, stages, notifications, media, archive, admin, health, pages):
         app.include_router(part.router)
     app.add_middleware(DecodedOnce)
     app.add_middleware(Observed, metrics=metrics)

@@ -23,6 +23,12 @@ class Context:
     streams: EventStreams
     public_url: str
     max_image_bytes: int
+    media_url_s: float = 300.0
+    """How long an address of the media store holds that this service answers with."""
+    media_origins: tuple[str, ...] = ()
+    """Where else than here the pages load videos and pictures from, and send uploads to."""
+    notification_token: str = ""
+    sns_topics: tuple[str, ...] = ()
 
     def base(self, request: Request) -> str:
         """Where the client reaches this service, without a slash at the end."""

@@ -7,20 +7,20 @@ batches are on their way to the encoder at any time. Held in memory are one chun
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from vidrec.application import pictures
+from vidrec.application.digest import sha256_of
 from vidrec.application.patience import Patience
-from vidrec.application.ports import Encoder, FrameSource, MediaStore, VectorIndex
+from vidrec.application.ports import Encoder, FrameSource, MediaStore, Original, VectorIndex
 from vidrec.application.progress import Report, untold
 from vidrec.application.read_ahead import read_ahead
 from vidrec.domain.errors import FailureReason, NotFound, UnusableMedia
@@ -91,13 +91,22 @@ class VideoIndexer:
     """Writes what is recommended from. Doing it twice gives the same rows and pictures. Thread-safe."""
 
     def __init__(
-        self, index: VectorIndex, frames: FrameSource, encoder: Encoder, store: MediaStore, *, batch: int = BATCH
+        self,
+        index: VectorIndex,
+        frames: FrameSource,
+        encoder: Encoder,
+        store: MediaStore,
+        *,
+        batch: int = BATCH,
+        learn: Callable[[str, str], None] = lambda video_id, digest: None,
     ) -> None:
+        """`learn` is told the SHA-256 of a video's bytes where that was not known."""
         self._index = index
         self._frames = frames
         self._encoder = encoder
         self._store = store
         self._batch = batch
+        self._learn = learn
 
     def index(self, video: Video, model: ModelVersion, patiently: Patience, report: Report = untold) -> Indexed:
         """Probes, samples, encodes and writes pictures, segments, and the video's row last; `report` is told how far it
@@ -106,9 +115,11 @@ class VideoIndexer:
         UnusableMedia where the file is the problem; whatever `patiently` raises.
         """
         try:
-            with self._store.local(video.location) as path:
+            with self._store.original(video.location) as path:
                 media = self._frames.probe(path)
                 segments, middles = self._segments(video.id, path, media, model, patiently, report)
+                if not video.content_sha256:
+                    self._learn(video.id, sha256_of(path))
         except NotFound as error:
             raise UnusableMedia(FailureReason.MISSING, f"the file is not there any more: {error}") from error
         report(_EMBEDDING)
@@ -126,7 +137,7 @@ class VideoIndexer:
         self._store.delete(pictures.prefix(video_id))
 
     def _segments(
-        self, video_id: str, path: Path, media: MediaInfo, model: ModelVersion, patiently: Patience, report: Report
+        self, video_id: str, path: Original, media: MediaInfo, model: ModelVersion, patiently: Patience, report: Report
     ) -> tuple[list[Segment], list[_Middle]]:
         """All segments in order, and the middle picture of each; their pictures are stored."""
         segments: list[Segment] = []
@@ -145,7 +156,7 @@ class VideoIndexer:
             raise UnusableMedia(FailureReason.NO_DECODABLE_FRAME, "no frame of the video could be decoded")
         return segments, middles
 
-    def _sampled(self, path: Path, media: MediaInfo, report: Report) -> Generator[tuple[TimeRange, SampledFrames]]:
+    def _sampled(self, path: Original, media: MediaInfo, report: Report) -> Generator[tuple[TimeRange, SampledFrames]]:
         length = int(media.duration_s) or None
         for chunk in chunks(media.duration_s):
             for batch in self._frames.sample(path, media, chunk, batch=self._batch):

@@ -1,16 +1,14 @@
-"""Taking in what arrives over the network: an address is signed for a key of its own, bytes arrive there, and their
-arrival makes the video wait to be indexed, with nobody asking. What was cut short anywhere is found by the sweep."""
+"""Taking in what comes over the network: an address is signed for a key of its own, for a whole file or its parts, and
+bytes arrive there; see `arrival` for what happens then."""
 
 from __future__ import annotations
 
-import hashlib
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
 from vidrec.application import originals
-from vidrec.application.jobs import index_job
+from vidrec.application.arrival import Arrivals, Swept, gone
 from vidrec.application.ports import (
     ArrivedObject,
     ArrivedPart,
@@ -23,17 +21,12 @@ from vidrec.application.ports import (
     UploadReceiver,
     UploadStore,
 )
-from vidrec.domain.errors import AlreadyThere, Conflict, FailureReason, InvalidInput, NotFound, TooLarge
+from vidrec.domain.errors import AlreadyThere, Conflict, InvalidInput, NotFound, TooLarge
 from vidrec.domain.models import NewVideo, VideoStatus, new_id, utc_now
 from vidrec.domain.uploads import Upload, part_size, shown_name, suffix
 
-log = logging.getLogger(__name__)
-
 MAX_SIGNED = 1000
 """So many parts are signed at once."""
-GRACE_S = 3600.0
-"""A request that began just before its address expired may take so long, where the store cannot tell that it runs."""
-_SWEPT_AT_ONCE = 500
 _NAMED_PARTS = 10
 
 
@@ -63,18 +56,8 @@ class Announced:
     size: int | None = None
     content_type: str | None = None
     sha256: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Swept:
-    """What a sweep found."""
-
-    arrived: int = 0
-    """Objects that nobody had told of."""
-    withdrawn: int = 0
-    """Uploads that were announced and never came, or not as a whole."""
-    leftovers: int = 0
-    """Files that belonged to nothing."""
+    if_none_match: bool = False
+    """The address is refused once an object is there, whatever the store does without being asked."""
 
 
 class Uploads:
@@ -91,11 +74,12 @@ class Uploads:
     ) -> None:
         """`receiver` answers the addresses that `store` signs, where this service is to do that."""
         self._database = database
-        self._queue = queue
-        self._media = media
         self._store = store
         self._receiver = receiver
         self._policy = policy
+        self._arrivals = Arrivals(
+            database, queue, media, store, max_bytes=policy.max_bytes, parts_lifetime_s=policy.parts_lifetime_s
+        )
 
     # ------------------------------------------------------------------------------------ in one piece
 
@@ -104,7 +88,12 @@ class Uploads:
         what is not taken; TooLarge; Conflict where the external id is another video's."""
         name = self._checked_name(announced)
         upload = self._new(announced, name, lifetime_s=self._policy.url_lifetime_s)
-        conditions = Conditions(size=announced.size, content_type=announced.content_type, sha256=announced.sha256)
+        conditions = Conditions(
+            size=announced.size,
+            content_type=announced.content_type,
+            sha256=announced.sha256,
+            if_none_match=announced.if_none_match,
+        )
         signed = self._store.sign_put(upload.bucket, upload.key, conditions, lifetime_s=self._policy.url_lifetime_s)
         self._record(announced, name, upload)
         return upload, signed
@@ -144,7 +133,7 @@ class Uploads:
         with self._database.snapshot() as uow:
             upload = uow.uploads.find(bucket, key)
             if upload is None or upload.video_id not in uow.catalogue.get([upload.video_id]):
-                raise _gone()
+                raise gone()
             return upload
 
     # ---------------------------------------------------------------------------------------- in parts
@@ -210,97 +199,22 @@ class Uploads:
 
     def end(self, upload_id: str) -> None:
         """Ends an upload in parts and forgets its video. NotFound; Conflict where it is complete."""
-        if not self._withdraw(self._in_parts(upload_id)):
+        if not self._arrivals.withdraw(self._in_parts(upload_id)):
             raise Conflict("the upload is complete: delete its video instead")
 
     # ------------------------------------------------------------------------------------------ arrival
 
     def arrived(self, upload: Upload, found: ArrivedObject) -> None:
-        """The bytes are there: their video waits to be indexed from now on, in one transaction with its job. Told
-        twice, nothing happens. NotFound, and the bytes removed, where the video was deleted meanwhile."""
-        refused = _refusal(found, self._policy)
-        digest = "" if refused else found.sha256 or self._sha256(upload)
-        with self._database.transaction() as uow:
-            kept = uow.catalogue.receive(upload.video_id, size_bytes=found.size, content_sha256=digest)
-            if kept:
-                uow.uploads.mark_arrived(upload.id, utc_now(), etag=found.etag)
-                if refused:
-                    uow.catalogue.mark_failed(upload.video_id, *refused)
-                else:
-                    self._queue.enqueue(uow, [index_job(upload.video_id)])
-            elif upload.video_id not in uow.catalogue.get([upload.video_id]):
-                uow.uploads.remove(upload.id)
-            else:
-                return
-        if refused or not kept:
-            self._store.delete(upload.bucket, upload.key)
-        if not kept:
-            raise _gone()
+        """See Arrivals."""
+        self._arrivals.arrived(upload, found)
 
     def told(self, bucket: str, key: str) -> None:
-        """Somebody says that an object has arrived: a notification of the store, any number of times and in any order.
-        It is taken in where it is there and awaited; else nothing happens."""
-        with self._database.snapshot() as uow:
-            upload = uow.uploads.find(bucket, key)
-        if upload is None or upload.arrived_at is not None:
-            return
-        found = self._store.stat(bucket, key)
-        if found is not None:
-            self._told_late(upload, found)
+        """See Arrivals."""
+        self._arrivals.told(bucket, key)
 
     def sweep(self) -> Swept:
-        """Takes over what arrived and was not told, withdraws what was announced and did not come in time, removes what
-        belongs to nothing. Any number may run at once."""
-        arrived = withdrawn = 0
-        after: str | None = None
-        while batch := self._waiting(after):
-            after = batch[-1][0].id
-            for upload, deleted in batch:
-                found = self._store.stat(upload.bucket, upload.key)
-                if found is not None and not deleted:
-                    arrived += self._told_late(upload, found)
-                elif deleted or self._is_late(upload):
-                    withdrawn += self._withdraw(upload)
-        before = utc_now() - timedelta(seconds=self._policy.parts_lifetime_s + GRACE_S)
-        swept = Swept(arrived, withdrawn, self._store.sweep(before))
-        if swept != Swept():
-            log.info("swept uploads: %d had arrived, %d withdrawn, %d leftovers", arrived, withdrawn, swept.leftovers)
-        return swept
-
-    def _waiting(self, after: str | None) -> Sequence[tuple[Upload, bool]]:
-        with self._database.snapshot() as uow:
-            uploads = uow.uploads.waiting(_SWEPT_AT_ONCE, after=after)
-            deleted = uow.catalogue.deleted([upload.video_id for upload in uploads])
-        return [(upload, upload.video_id in deleted) for upload in uploads]
-
-    def _told_late(self, upload: Upload, found: ArrivedObject) -> int:
-        try:
-            self.arrived(upload, found)
-        except NotFound:  # deleted at this moment
-            return 0
-        return 1
-
-    def _is_late(self, upload: Upload) -> bool:
-        if utc_now() < upload.expires_at + timedelta(seconds=GRACE_S):
-            return False
-        return not self._store.receiving(upload.bucket, upload.key)
-
-    def _withdraw(self, upload: Upload) -> bool:
-        with self._database.transaction() as uow:
-            if not uow.uploads.remove(upload.id):
-                return False
-            uow.catalogue.withdraw(upload.video_id)
-        if upload.store_id is not None:
-            self._store.abort(upload.bucket, upload.key, upload.store_id)
-        self._store.delete(upload.bucket, upload.key)  # where it came at this moment
-        return True
-
-    def _sha256(self, upload: Upload) -> str:
-        with (
-            self._media.local(self._store.location(upload.bucket, upload.key)) as path,
-            path.open("rb") as file,
-        ):
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        """See Arrivals."""
+        return self._arrivals.sweep()
 
     # ------------------------------------------------------------------------------------- announcements
 
@@ -386,16 +300,3 @@ class Receiving:
     def discard(self) -> None:
         """Leaves nothing behind of what was not finished."""
         self._incoming.discard()
-
-
-def _gone() -> NotFound:
-    return NotFound("the upload was ended, or its video deleted: ask for a new address")
-
-
-def _refusal(found: ArrivedObject, policy: UploadPolicy) -> tuple[FailureReason, str] | None:
-    """Why an object that a store could not refuse is not even looked into."""
-    if found.size == 0:
-        return FailureReason.EMPTY, "the file is empty"
-    if found.size > policy.max_bytes:
-        return FailureReason.TOO_LARGE, f"the file has {found.size} bytes; at most {policy.max_bytes} are taken"
-    return None

@@ -16,7 +16,9 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 
+from vidrec.application.digest import learn_digest
 from vidrec.application.erase import finish_erase_video
 from vidrec.application.index_video import Indexed, VideoIndexer
 from vidrec.application.jobs import ERASE_VIDEO, INDEX_VIDEO, RENDER_VIDEO, index_job
@@ -87,7 +89,7 @@ class Worker:
         self._index = index
         self._encoder = encoder
         self._store = store
-        self._indexer = VideoIndexer(index, frames, encoder, store)
+        self._indexer = VideoIndexer(index, frames, encoder, store, learn=partial(learn_digest, database))
         self._renderer = VideoRenderer(frames, renderer, store)
         self._lease_s = lease_s
         self._poll_s = poll_s

@@ -8,7 +8,17 @@ media    MediaStore, FrameSource, Renderer, Encoder
 uploads  UploadStore, UploadReceiver, and by the UnitOfWork UploadRecords, ProgressNotes
 """
 
-from vidrec.application.ports.media import Encoder, FrameSource, MediaStore, Renderer
+from vidrec.application.ports.media import (
+    Encoder,
+    FrameSource,
+    ListedObject,
+    MediaStore,
+    ObjectLibrary,
+    Original,
+    PartialFile,
+    Presentation,
+    Renderer,
+)
 from vidrec.application.ports.queue import JobQueue
 from vidrec.application.ports.sql import (
     Catalogue,
@@ -47,8 +57,13 @@ __all__ = [
     "Incoming",
     "Interactions",
     "JobQueue",
+    "ListedObject",
     "MediaStore",
     "ModelVersions",
+    "ObjectLibrary",
+    "Original",
+    "PartialFile",
+    "Presentation",
     "Profiles",
     "ProgressNotes",
     "Receipt",
