@@ -47,14 +47,20 @@ class Feeder:
         self._thread = threading.Thread(target=self._serve, name="feed", daemon=True)
         self._kill: Callable[[], None] = lambda: None
         self._over = False
-        self.waited_s = 0.0
-        """How long the child had to wait for bytes."""
+        self._waited_s = 0.0
+        self._waits_since: float | None = None
         self.error: VidrecError | None = None
         """Why bytes did not come; the child was ended then."""
 
     @property
     def child_end(self) -> int:
         return self._theirs.fileno()
+
+    @property
+    def waited_s(self) -> float:
+        """How long the child had to wait for bytes so far."""
+        since = self._waits_since
+        return self._waited_s + (time.monotonic() - since if since is not None else 0.0)
 
     def start(self, kill: Callable[[], None]) -> None:
         """Begins to serve; `kill` ends the child."""
@@ -112,8 +118,9 @@ class Feeder:
                 raise
 
     def _bring(self, start: int, stop: int) -> None:
-        began = time.monotonic()
+        self._waits_since = began = time.monotonic()
         try:
             self._fill(start, stop)
         finally:
-            self.waited_s += time.monotonic() - began
+            self._waits_since = None
+            self._waited_s += time.monotonic() - began

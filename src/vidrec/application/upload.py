@@ -3,6 +3,7 @@ bytes arrive there; see `arrival` for what happens then."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -28,6 +29,7 @@ from vidrec.domain.uploads import Upload, part_size, shown_name, suffix
 MAX_SIGNED = 1000
 """So many parts are signed at once."""
 _NAMED_PARTS = 10
+_LOOKS, _LOOK_EVERY_S = 8, 0.25
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,14 +190,29 @@ class Uploads:
             return upload
         found = self._store.stat(upload.bucket, upload.key)
         if found is None:
-            parts = self._store.parts(upload.bucket, upload.key, str(upload.store_id))
-            there = {part.number for part in parts}
-            if missing := [n for n in range(1, upload.parts + 1) if n not in there]:
-                named = ", ".join(map(str, missing[:_NAMED_PARTS])) + (", ..." if missing[_NAMED_PARTS:] else "")
-                raise Conflict(f"{len(missing)} of {upload.parts} parts have not arrived: {named}")
-            found = self._store.complete(upload.bucket, upload.key, str(upload.store_id), parts, sha256=upload.sha256)
+            try:
+                found = self._assembled(upload)
+            except NotFound:  # another request completes it at this moment, or it was ended
+                found = self._appearing(upload)
         self.arrived(upload, found)
         return upload
+
+    def _assembled(self, upload: Upload) -> ArrivedObject:
+        parts = self._store.parts(upload.bucket, upload.key, str(upload.store_id))
+        there = {part.number for part in parts}
+        if missing := [n for n in range(1, upload.parts + 1) if n not in there]:
+            named = ", ".join(map(str, missing[:_NAMED_PARTS])) + (", ..." if missing[_NAMED_PARTS:] else "")
+            raise Conflict(f"{len(missing)} of {upload.parts} parts have not arrived: {named}")
+        return self._store.complete(upload.bucket, upload.key, str(upload.store_id), parts, sha256=upload.sha256)
+
+    def _appearing(self, upload: Upload) -> ArrivedObject:
+        """The object, which a store may show a moment after its parts are gone; NotFound."""
+        for _ in range(_LOOKS):
+            found = self._store.stat(upload.bucket, upload.key)
+            if found is not None:
+                return found
+            time.sleep(_LOOK_EVERY_S)
+        raise gone()
 
     def end(self, upload_id: str) -> None:
         """Ends an upload in parts and forgets its video. NotFound; Conflict where it is complete."""
