@@ -7,7 +7,6 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
 
 from vidrec.application.digest import sha256_of
 from vidrec.application.jobs import index_job
@@ -43,13 +42,15 @@ class Arrivals:
         self,
         database: Database,
         queue: JobQueue,
-        media: MediaStore,
+        media: MediaStore | None,
         store: UploadStore,
         *,
         max_bytes: int,
         parts_lifetime_s: float,
     ) -> None:
-        """`max_bytes`: larger files are not looked into; `parts_lifetime_s`: how long an upload in parts may take."""
+        """`media` reads what has arrived, None where that would mean to fetch it: then whoever looks into the video
+        learns its digest. `max_bytes`: larger files are not looked into; `parts_lifetime_s`: how long an upload in
+        parts may take."""
         self._database = database
         self._queue = queue
         self._media = media
@@ -157,9 +158,10 @@ class Arrivals:
         return not self._store.receiving(upload.bucket, upload.key)
 
     def _sha256(self, location: str) -> str:
-        """The digest of what is on this machine; empty for what is elsewhere: whoever looks into it learns it."""
+        if self._media is None:
+            return ""
         with self._media.original(location) as file:
-            return sha256_of(file) if isinstance(file, Path) else ""
+            return sha256_of(file)
 
 
 def gone() -> NotFound:

@@ -3,27 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-from pathlib import Path
 
 from vidrec.application.ports import Database, Original
+from vidrec.application.reading import pieces
 from vidrec.domain.errors import FailureReason, UnusableMedia
 
-_PIECE = 8 << 20
+_PIECE = 1 << 20
 
 
 def sha256_of(original: Original) -> str:
     """The digest of the whole file, in hex; of one that comes as it is read, all that is missing is fetched."""
     digest = hashlib.sha256()
-    with (original if isinstance(original, Path) else original.path).open("rb") as file:
-        at = 0
-        while True:
-            if not isinstance(original, Path):
-                original.fill(at, at + _PIECE)
-            data = file.read(_PIECE)
-            if not data:
-                return digest.hexdigest()
-            at += len(data)
-            digest.update(data)
+    for data in pieces(original, _PIECE):
+        digest.update(data)
+    return digest.hexdigest()
 
 
 def learn_digest(database: Database, video_id: str, digest: str) -> None:

@@ -74,13 +74,19 @@ class Uploads:
         receiver: UploadReceiver | None,
         policy: UploadPolicy,
     ) -> None:
-        """`receiver` answers the addresses that `store` signs, where this service is to do that."""
+        """`receiver` answers the addresses that `store` signs, where this service is to do that; without one the bytes
+        are elsewhere, and are not read here."""
         self._database = database
         self._store = store
         self._receiver = receiver
         self._policy = policy
         self._arrivals = Arrivals(
-            database, queue, media, store, max_bytes=policy.max_bytes, parts_lifetime_s=policy.parts_lifetime_s
+            database,
+            queue,
+            media if receiver is not None else None,
+            store,
+            max_bytes=policy.max_bytes,
+            parts_lifetime_s=policy.parts_lifetime_s,
         )
 
     # ------------------------------------------------------------------------------------ in one piece
