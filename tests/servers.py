@@ -186,8 +186,9 @@ def s3_servers() -> dict[str, str]:
     return {name: path for name, path in found.items() if path}
 
 
-def s3_server(name: str, folder: Path) -> Server:
-    """One of `s3_servers` on this folder; not started yet. What is a folder in `folder/buckets` is a bucket."""
+def s3_server(name: str, folder: Path, *, webhook: str = "") -> Server:
+    """One of `s3_servers` on this folder; not started yet. What is a folder in `folder/buckets` is a bucket. versitygw
+    tells the `webhook` of objects that were made."""
     port, buckets, versions = free_port(), folder / "buckets", folder / "versions"
     buckets.mkdir(parents=True, exist_ok=True)
     versions.mkdir(exist_ok=True)
@@ -195,11 +196,13 @@ def s3_server(name: str, folder: Path) -> Server:
     commands = {
         VERSITYGW: [
             *("--port", address, "--access", ACCESS_KEY, "--secret", SECRET_KEY, "--quiet", "--keep-alive"),
+            *(("--event-webhook-url", webhook) if webhook else ()),
             *("posix", "--versioning-dir", str(versions), "--sidecar", str(_made(folder / "metadata")), str(buckets)),
         ],
         RCLONE: [
-            *("serve", "s3", "--addr", address, "--auth-key", f"{ACCESS_KEY},{SECRET_KEY}", "--vfs-cache-mode", "off"),
-            *("--config", os.devnull, "--dir-cache-time", "0s", str(buckets)),
+            *("serve", "s3", "--addr", address, "--auth-key", f"{ACCESS_KEY},{SECRET_KEY}", "--config", os.devnull),
+            *("--vfs-cache-mode", "full", "--vfs-write-back", "0s", "--dir-cache-time", "0s"),
+            *("--cache-dir", str(folder / "cache"), str(buckets)),
         ],
     }
     return Server([s3_servers()[name], *commands[name]], port, folder / "s3.log", ready=_listens(port))
