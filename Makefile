@@ -38,7 +38,7 @@ test-deps: ## Install the Debian packages that test-full can use (the only step 
 	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium fonts-noto-cjk
 
 .PHONY: test-full
-test-full: $(DEV)/.ready $(EXPORT)/.ready helm ## Run the long tests too: model exports, browser, kill tests, chart, bento build
+test-full: $(DEV)/.ready $(EXPORT)/.ready helm versitygw ## Run the long tests too: model exports, browser, kill tests, chart, bento build
 	$(EXPORT)/bin/python -m pytest tests/full $(ARGS)
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(DEV)/bin/python -m pytest -m full --ignore=tests/full $(ARGS)
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(DEV)/bin/python -m pytest tests/chart $(ARGS)
@@ -94,6 +94,13 @@ HELM_VERSION := v3.21.4
 # Without these a self-built helm takes itself for one of Kubernetes 1.20.
 HELM_STAMP := -X helm.sh/helm/v3/pkg/chartutil.k8sVersionMajor=1 -X helm.sh/helm/v3/pkg/chartutil.k8sVersionMinor=36 \
   -X helm.sh/helm/v3/pkg/lint/rules.k8sVersionMajor=1 -X helm.sh/helm/v3/pkg/lint/rules.k8sVersionMinor=36
+
+.PHONY: versitygw
+versitygw: ## Build versitygw, an S3 server for tests, into build/tools where there is none and Go is there
+	@command -v versitygw >/dev/null || [ -x $(BIN)/versitygw ] || ! command -v go >/dev/null || \
+	  { echo "building versitygw $(VERSITYGW_VERSION) (about a minute the first time)"; \
+	    GOBIN="$(CURDIR)/$(BIN)" CGO_ENABLED=0 go install github.com/versity/versitygw/cmd/versitygw@$(VERSITYGW_VERSION); }
+VERSITYGW_VERSION := v1.7.0
 
 .PHONY: k8s
 k8s: helm ## Render k8s/base from the chart

@@ -3,9 +3,11 @@ environment that has little else."""
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +15,7 @@ import pytest
 
 if TYPE_CHECKING:
     from tests.postgres import Postgres
+    from tests.s3 import S3Server
     from tests.systems import RunningSystem
     from vidrec.adapters.sql import SqlDatabase
     from vidrec.adapters.sqlite_queue import SqliteQueue
@@ -102,3 +105,12 @@ def queue(database: SqlDatabase) -> SqliteQueue:
     from vidrec.adapters.sqlite_queue import SqliteQueue
 
     return SqliteQueue(database)
+
+
+@pytest.fixture(scope="session")
+def s3_of(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], S3Server]]:
+    """The S3 server of a name (see tests/s3.py), started when it is first asked for."""
+    from tests.s3 import s3_running
+
+    with contextlib.ExitStack() as held:
+        yield functools.cache(lambda name: held.enter_context(s3_running(name, tmp_path_factory.mktemp(name))))

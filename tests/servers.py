@@ -4,6 +4,7 @@ itself is killed."""
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -169,3 +170,52 @@ def _milvus_answers(port: int) -> Callable[[], bool]:
         return True
 
     return answers
+
+
+ACCESS_KEY, SECRET_KEY = "vidrec-tests", "vidrec-tests-secret"
+VERSITYGW, RCLONE = "versitygw", "rclone"
+
+
+def s3_servers() -> dict[str, str]:
+    """Name -> path of the S3 servers that are here: versitygw where `make versitygw` built it, rclone from PyPI."""
+    built = Path(__file__).parents[1] / "build" / "tools" / "bin"
+    found = {
+        VERSITYGW: shutil.which(VERSITYGW) or shutil.which(VERSITYGW, path=str(built)),
+        RCLONE: shutil.which(RCLONE, path=str(Path(sys.executable).parent)) or shutil.which(RCLONE),
+    }
+    return {name: path for name, path in found.items() if path}
+
+
+def s3_server(name: str, folder: Path, *, webhook: str = "") -> Server:
+    """One of `s3_servers` on this folder; not started yet. What is a folder in `folder/buckets` is a bucket. versitygw
+    tells the `webhook` of objects that were made."""
+    port, buckets, versions = free_port(), folder / "buckets", folder / "versions"
+    buckets.mkdir(parents=True, exist_ok=True)
+    versions.mkdir(exist_ok=True)
+    address = f"127.0.0.1:{port}"
+    commands = {
+        VERSITYGW: [
+            *("--port", address, "--access", ACCESS_KEY, "--secret", SECRET_KEY, "--quiet", "--keep-alive"),
+            *(("--event-webhook-url", webhook) if webhook else ()),
+            *("posix", "--versioning-dir", str(versions), "--sidecar", str(_made(folder / "metadata")), str(buckets)),
+        ],
+        RCLONE: [
+            *("serve", "s3", "--addr", address, "--auth-key", f"{ACCESS_KEY},{SECRET_KEY}", "--config", os.devnull),
+            *("--vfs-cache-mode", "full", "--vfs-write-back", "0s", "--dir-cache-time", "0s"),
+            *("--cache-dir", str(folder / "cache"), str(buckets)),
+        ],
+    }
+    return Server([s3_servers()[name], *commands[name]], port, folder / "s3.log", ready=_listens(port))
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+def _listens(port: int) -> Callable[[], bool]:
+    def listens() -> bool:
+        with socket.socket() as client:
+            return client.connect_ex(("127.0.0.1", port)) == 0
+
+    return listens

@@ -6,16 +6,38 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from vidrec.application.access import Access, AccessPolicy
-from vidrec.application.ports import Database, Encoder, FrameSource, JobQueue, MediaStore, Renderer, VectorIndex
+from vidrec.application.originals import ORIGINALS
+from vidrec.application.ports import (
+    Database,
+    Encoder,
+    FrameSource,
+    JobQueue,
+    MediaStore,
+    ObjectLibrary,
+    Renderer,
+    UploadReceiver,
+    UploadStore,
+    VectorIndex,
+)
+from vidrec.application.render_video import RENDITIONS
 from vidrec.application.services import Services
 from vidrec.application.upload import UploadPolicy, Uploads
 from vidrec.application.worker import Worker
-from vidrec.domain.errors import SchemaOutdated, StoreUnavailable
+from vidrec.domain.errors import InvalidInput, SchemaOutdated, StoreUnavailable, Unavailable
 from vidrec.settings import Settings
 
+if TYPE_CHECKING:
+    from vidrec.adapters.s3 import S3, S3Options
+
 log = logging.getLogger(__name__)
+
+_SWEEP_BUCKETS_EVERY_S = 3600.0
+"""Looking for abandoned uploads is a request to each bucket; `vidrec s3 lifecycle` lets the store do it."""
 
 
 def open_database(settings: Settings) -> Database:
@@ -74,18 +96,112 @@ def open_encoder(settings: Settings) -> Encoder:
     return RemoteEncoder(settings.encoder_urls, timeout_s=settings.encoder_timeout_s)
 
 
+@cache
+def open_s3(options: S3Options) -> S3:
+    """The object store; connects at the first call."""
+    from vidrec.adapters.s3 import S3
+
+    return S3(options)
+
+
+def open_object_store(settings: Settings) -> S3:
+    """The object store of the settings, whether or not it is the media store."""
+    from vidrec.adapters.s3 import S3Options
+
+    return open_s3(
+        S3Options(
+            endpoint=settings.s3_endpoint,
+            public_endpoint=settings.s3_public_endpoint,
+            region=settings.s3_region,
+            path_style=settings.s3_path_style,
+        )
+    )
+
+
 def open_media_store(settings: Settings) -> MediaStore:
     """Where originals, thumbnails and frames are kept."""
+    if settings.media_url:
+        from vidrec.adapters.s3 import S3Store
+
+        bucket, _, prefix = settings.media_url.removeprefix("s3://").partition("/")
+        return S3Store(
+            open_object_store(settings),
+            bucket,
+            prefix,
+            upload_buckets=settings.buckets,
+            scratch=settings.scratch_dir,
+            max_scratch_bytes=settings.max_scratch_mb << 20,
+        )
     from vidrec.adapters.local_store import LocalStore
 
     return LocalStore(settings.media_dir)
 
 
-def open_uploads(settings: Settings, database: Database, queue: JobQueue) -> Uploads:
-    """The uploads into the media store."""
+def _upload_store(settings: Settings) -> tuple[UploadStore, UploadReceiver | None]:
+    if settings.media_url:
+        from vidrec.adapters.s3 import S3Uploads
+
+        store = S3Uploads(
+            open_object_store(settings), places=_own_places(settings), sweep_every_s=_SWEEP_BUCKETS_EVERY_S
+        )
+        return store, None
     from vidrec.adapters.local_uploads import LocalUploads
 
-    store = LocalUploads(settings.media_dir, settings.signing_secret)
+    local = LocalUploads(settings.media_dir, settings.signing_secret)
+    return local, local
+
+
+def open_library(settings: Settings) -> ObjectLibrary:
+    """Libraries that are in the object store; InvalidInput where media are not kept there."""
+    from vidrec.adapters.s3 import S3Library
+
+    if not settings.media_url:
+        raise InvalidInput(
+            "videos are taken from an object store only where pictures are kept in one: set VIDREC_MEDIA_URL",
+            field="VIDREC_MEDIA_URL",
+        )
+    return S3Library(open_object_store(settings), own=_own_places(settings))
+
+
+def _own_places(settings: Settings) -> list[tuple[str, str]]:
+    """(bucket, prefix) of all videos that vidrec itself keeps in the object store."""
+    bucket, _, prefix = settings.media_url.removeprefix("s3://").partition("/")
+    return [*((name, ORIGINALS) for name in settings.buckets), (bucket, f"{prefix}/{RENDITIONS}".lstrip("/"))]
+
+
+def media_buckets(settings: Settings) -> tuple[str, ...]:
+    """The buckets that the settings name, where media are kept in an object store."""
+    if not settings.media_url:
+        return ()
+    return tuple(dict.fromkeys([*settings.buckets, settings.media_url.removeprefix("s3://").partition("/")[0]]))
+
+
+def warn_of_cors(settings: Settings) -> None:
+    """Says once, in the log, where browsers may not use the buckets, and which command cures it."""
+    from vidrec.adapters.s3.buckets import NotKnown, allows, cors
+
+    parts = urlsplit(settings.public_url)
+    origin = f"{parts.scheme}://{parts.netloc}" if parts.netloc else None
+    for bucket in media_buckets(settings):
+        try:
+            if allows(cors(open_object_store(settings), bucket), origin):
+                continue
+            hint = "`vidrec s3 cors --apply --origin ADDRESS_OF_THE_PAGES`"
+            log.warning("browsers may not upload into bucket %s or play from it yet: %s lets them", bucket, hint)
+        except NotKnown as error:
+            log.warning("bucket %s: %s, see docs/s3.md", bucket, error)
+        except Unavailable as error:
+            log.warning("bucket %s: whether browsers may use it is not known: %s", bucket, error)
+
+
+def media_origins(settings: Settings) -> tuple[str, ...]:
+    """Where else than from the API the pages load videos from, and send them to."""
+    return open_object_store(settings).origins() if settings.media_url else ()
+
+
+def open_uploads(settings: Settings, database: Database, queue: JobQueue) -> Uploads:
+    """The uploads into the media store."""
+    store, receiver = _upload_store(settings)
     policy = UploadPolicy(
         buckets=settings.buckets,
         suffixes=frozenset(f".{name.lower()}" for name in ("webm", *settings.upload_suffixes)),
@@ -94,7 +210,7 @@ def open_uploads(settings: Settings, database: Database, queue: JobQueue) -> Upl
         parts_lifetime_s=settings.upload_hours * 3600,
         max_open=settings.max_open_uploads,
     )
-    return Uploads(database, queue, open_media_store(settings), store, store, policy)
+    return Uploads(database, queue, open_media_store(settings), store, receiver, policy)
 
 
 def open_access(settings: Settings, database: Database) -> Access | None:

@@ -19,6 +19,7 @@ ENV_PREFIX = "VIDREC_"
 _NOT_SETTINGS = frozenset({"VIDREC_TEST_DATA", "VIDREC_MOVE_TOKEN", "VIDREC_API_KEY"})
 """Variables with our prefix that are read elsewhere: by the tests, by `vidrec index move`, by clients of the API."""
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+_PREFIX = re.compile(r"[A-Za-z0-9._/-]+")
 _SUFFIX = re.compile(r"[A-Za-z0-9]{1,10}")
 _SECRET_LENGTH = 32
 _DEFAULT_MILVUS_URI = "http://127.0.0.1:19530"
@@ -89,6 +90,39 @@ class Settings(BaseSettings):
         default=(), description='Origins whose pages may call the API, as a JSON list; `["*"]`: all.'
     )
     max_image_bytes: int = Field(default=10 << 20, gt=0, description="Largest picture taken by `POST /search/image`.")
+    media_url: str = Field(
+        default="",
+        description="Where pictures and copies are kept: `s3://bucket` or `s3://bucket/prefix`, and uploads go to the "
+        "buckets of `VIDREC_BUCKETS` then; empty: everything in the data folder.",
+    )
+    media_url_s: float = Field(
+        default=300.0,
+        ge=30,
+        le=3600,
+        description="How long an address of the object store holds that viewers are sent to, in seconds; a video's "
+        "holds for its length besides.",
+    )
+    s3_endpoint: str = Field(default="", description="Address of the object store; empty: Amazon's.")
+    s3_public_endpoint: str = Field(
+        default="", description="Address of the object store for browsers and producers; empty: the same."
+    )
+    s3_region: str = Field(default="", description="Region of the object store; empty: as AWS clients find it.")
+    s3_path_style: bool = Field(
+        default=False, description="Name the bucket in the path, not in the host: most stores but Amazon's want it."
+    )
+    max_scratch_mb: int = Field(
+        default=1024,
+        ge=64,
+        description="How much of a video in the object store is on the disk of a worker while it is looked into.",
+    )
+    notification_token: str = Field(
+        default="",
+        repr=False,
+        description="Secret that notifications of the object store must show; empty: none are taken.",
+    )
+    sns_topics: tuple[str, ...] = Field(
+        default=(), description="ARNs of the SNS topics whose subscription is confirmed, as a JSON list."
+    )
     buckets: tuple[str, ...] = Field(
         default=("videos",), min_length=1, description="Names of the buckets that take uploads, as a JSON list."
     )
@@ -152,6 +186,22 @@ class Settings(BaseSettings):
             raise ValueError(f"{wrong[0]!r} is no name of a bucket: 3 to 63 of a-z, 0-9, '.', '-'")
         return names
 
+    @field_validator("media_url")
+    @classmethod
+    def _names_a_place(cls, url: str) -> str:
+        bucket = url.removeprefix("s3://").partition("/")[0]
+        if url and not (url.startswith("s3://") and _BUCKET.fullmatch(bucket) and _PREFIX.fullmatch(url, 5)):
+            raise ValueError("expected s3://bucket or s3://bucket/prefix, of letters, digits, '.', '_', '-'")
+        return url
+
+    @field_validator("s3_endpoint", "s3_public_endpoint")
+    @classmethod
+    def _is_an_address(cls, url: str) -> str:
+        parts = urlsplit(url)
+        if url and (parts.scheme not in ("http", "https") or not parts.netloc or parts.path.strip("/") or parts.query):
+            raise ValueError("expected https://host or http://host:port")
+        return url.rstrip("/")
+
     @field_validator("upload_suffixes")
     @classmethod
     def _are_suffixes(cls, names: tuple[str, ...]) -> tuple[str, ...]:
@@ -193,6 +243,11 @@ class Settings(BaseSettings):
     @property
     def media_dir(self) -> Path:
         return self.data_dir / "media"
+
+    @property
+    def scratch_dir(self) -> Path:
+        """For what a worker holds while it looks into a video that is elsewhere."""
+        return self.data_dir / "scratch"
 
     @property
     def vectors_dir(self) -> Path:

@@ -135,6 +135,28 @@ def test_the_notes_tell_how_to_make_the_first_key() -> None:
     assert "-- vidrec keys create --role admin" in notes
 
 
+def test_the_object_store_is_known_to_api_and_worker_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = pods(
+        render(
+            *("s3.mediaUrl=s3://media/vidrec", "s3.endpoint=http://store:9000", "s3.pathStyle=true"),
+            *("s3.publicEndpoint=https://media.example.com", "s3.existingSecret=aws", "s3.notificationSecret=told"),
+        )
+    )
+    for name in ("shop-api", "shop-worker"):
+        [container] = found[name]["containers"]
+        secret = {e["name"]: e["valueFrom"]["secretKeyRef"]["name"] for e in container["env"] if "valueFrom" in e}
+        assert (secret["AWS_ACCESS_KEY_ID"], secret["VIDREC_NOTIFICATION_TOKEN"]) == ("aws", "told")
+        with monkeypatch.context() as process:
+            for variable in container["env"]:
+                if variable["name"].startswith("VIDREC_"):
+                    process.setenv(variable["name"], variable.get("value", "sqlite:///x"))
+            settings = load_settings()
+        assert (settings.media_url, settings.s3_path_style) == ("s3://media/vidrec", True)
+        assert settings.s3_public_endpoint == "https://media.example.com"
+    assert "AWS_ACCESS_KEY_ID" not in {e["name"] for e in found["shop-encoder"]["containers"][0]["env"]}
+    assert "VIDREC_MEDIA_URL" not in {e["name"] for e in pods(render())["shop-api"]["containers"][0]["env"]}
+
+
 def test_encoder_addresses_are_the_json_list_that_the_settings_read() -> None:
     environment = {e["name"]: e.get("value", "") for e in pods(render())["shop-api"]["containers"][0]["env"]}
     assert json.loads(environment["VIDREC_ENCODER_URLS"]) == ["http://shop-encoder:3001"]
@@ -155,6 +177,7 @@ def test_two_releases_share_no_name() -> None:
         ((*GIVEN, "auth=maybe"), "/auth"),
         ((*GIVEN, "ingress.enabled=true"), "ingress.host is empty"),
         ((*GIVEN, "milvus.uri=milvus:19530"), "/milvus/uri"),
+        ((*GIVEN, "s3.mediaUrl=bucket"), "/s3/mediaUrl"),
         ((*GIVEN, "encoder.gpus=-1"), "/encoder/gpus"),
         ((*GIVEN, "encoder.gpus=one"), "/encoder/gpus"),
         ((*GIVEN, "encoder.gpuResource=gpu"), "/encoder/gpuResource"),

@@ -364,10 +364,13 @@ def test_an_announced_video_is_received_once(database: SqlDatabase) -> None:
             new_video(content_sha256="", size_bytes=0), video_id=new_id(), status=VideoStatus.UPLOADING
         )
         assert announced.status is VideoStatus.UPLOADING
-        taken = {"size_bytes": 5, "content_sha256": "a" * 64}
+        taken = {"location": "s3://b/k?etag=e", "size_bytes": 5, "content_sha256": "a" * 64}
         assert [uow.catalogue.receive(announced.id, **taken) for _ in range(2)] == [True, False]  # type: ignore[arg-type]
         found = uow.catalogue.get([announced.id])[announced.id]
         assert (found.status, found.size_bytes, found.content_sha256) == (VideoStatus.QUEUED, 5, "a" * 64)
+        assert found.location == "s3://b/k?etag=e"
+        uow.catalogue.set_sha256(announced.id, "b" * 64)
+        assert uow.catalogue.get([announced.id])[announced.id].content_sha256 == "b" * 64
         uow.catalogue.withdraw(announced.id)  # too late
         assert announced.id in uow.catalogue.get([announced.id])
 
@@ -377,7 +380,7 @@ def test_an_announced_video_is_withdrawn_without_a_trace_and_a_deleted_one_not_r
         first, second = (uow.catalogue.add(new_video(), status=VideoStatus.UPLOADING) for _ in range(2))
         uow.catalogue.withdraw(first.id)
         uow.catalogue.tombstone(second.id)
-        assert not uow.catalogue.receive(second.id, size_bytes=5, content_sha256="a" * 64)
+        assert not uow.catalogue.receive(second.id, location="", size_bytes=5, content_sha256="a" * 64)
         uow.catalogue.withdraw(second.id)
         assert uow.catalogue.get([first.id, second.id]) == {}
         assert uow.catalogue.deleted([first.id, second.id]) == {second.id}

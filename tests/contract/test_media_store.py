@@ -1,4 +1,4 @@
-"""What every media store does: the fake and the folder."""
+"""What every media store does: the fake, the folder and a bucket."""
 
 from __future__ import annotations
 
@@ -15,14 +15,23 @@ from pathlib import Path
 import pytest
 
 from tests.fakes.store import FakeStore
+from tests.s3 import PARAMS, S3Server
 from vidrec.adapters.local_store import LocalStore
+from vidrec.adapters.s3 import S3Store
 from vidrec.application.ports import MediaStore
 from vidrec.domain.errors import InvalidInput, NotFound, StoreUnavailable
 
+KINDS = ["fake", "folder", *(pytest.param(*p.values, marks=p.marks) for p in PARAMS)]
 
-@pytest.fixture(params=["fake", "folder"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> MediaStore:
-    return FakeStore() if request.param == "fake" else LocalStore(tmp_path / "not made yet" / "media")
+
+@pytest.fixture(params=KINDS)
+def store(request: pytest.FixtureRequest, tmp_path: Path, s3_of: Callable[[str], S3Server]) -> MediaStore:
+    if request.param == "fake":
+        return FakeStore()
+    if request.param == "folder":
+        return LocalStore(tmp_path / "not made yet" / "media")
+    server = s3_of(request.param)
+    return S3Store(server.s3, server.bucket(), "a prefix/of ours", scratch=tmp_path / "not made yet" / "scratch")
 
 
 @pytest.mark.parametrize("data", [b"", b"\x00\xff bytes", b"x" * 3_000_000])
@@ -33,7 +42,11 @@ def test_what_is_put_is_read(store: MediaStore, data: bytes) -> None:
     assert store.size(location) == len(data)
     with store.local(location) as path:
         assert path.read_bytes() == data
-        assert path.suffix == ".jpg"
+    with store.original(location) as original:
+        if not isinstance(original, Path):
+            original.fill(0, len(data))
+            original = original.path
+        assert original.read_bytes() == data
 
 
 def test_put_replaces(store: MediaStore) -> None:

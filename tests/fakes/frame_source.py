@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from vidrec.application.ports import Original
 from vidrec.domain.errors import FailureReason, UnusableMedia
 from vidrec.domain.models import MediaInfo, SampledFrames, TimeRange
 from vidrec.domain.sampling import chunks_within, slots
@@ -36,7 +37,7 @@ class FakeFrameSource:
     def __init__(self, videos: Mapping[str, FakeVideo | FailureReason] | None = None) -> None:
         self._videos = dict(videos or {})
 
-    def probe(self, path: Path) -> MediaInfo:
+    def probe(self, path: Original) -> MediaInfo:
         video = self._video(path)
         return MediaInfo(
             container=video.container,
@@ -47,7 +48,7 @@ class FakeFrameSource:
             duration_s=video.duration_s,
         )
 
-    def sample(self, path: Path, info: MediaInfo, within: TimeRange, *, batch: int) -> Iterator[SampledFrames]:
+    def sample(self, path: Original, info: MediaInfo, within: TimeRange, *, batch: int) -> Iterator[SampledFrames]:
         video = self._video(path)
         for chunk in chunks_within(TimeRange(within.start_s, min(within.end_s, video.duration_s))):
             edges = slots(chunk, info.duration_s)
@@ -55,12 +56,13 @@ class FakeFrameSource:
             for first in range(0, len(times), batch):
                 yield _frames(video, times[first : first + batch])
 
-    def _video(self, path: Path) -> FakeVideo:
-        digest = zlib.crc32(path.name.encode())
+    def _video(self, path: Original) -> FakeVideo:
+        name = path.name if isinstance(path, Path) else "partial"
+        digest = zlib.crc32(name.encode())
         colour = (digest & 255, digest >> 8 & 255, digest >> 16 & 255)
-        video = self._videos.get(path.name, FakeVideo(scenes=(colour,)))
+        video = self._videos.get(name, FakeVideo(scenes=(colour,)))
         if isinstance(video, FailureReason):
-            raise UnusableMedia(video, f"{path.name}: {video.value}")
+            raise UnusableMedia(video, f"{name}: {video.value}")
         return video
 
 

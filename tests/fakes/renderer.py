@@ -7,9 +7,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import IO
 
+from vidrec.application.ports import Original
 from vidrec.domain.errors import FailureReason, UnusableMedia
 from vidrec.domain.models import MediaInfo
 from vidrec.domain.playback import Rendering
@@ -31,7 +31,9 @@ class FakeRenderer:
         self.made: list[Rendering] = []
 
     @contextmanager
-    def render(self, path: Path, info: MediaInfo, how: Rendering, *, check: Callable[[], None]) -> Iterator[IO[bytes]]:
+    def render(
+        self, path: Original, info: MediaInfo, how: Rendering, *, check: Callable[[], None]
+    ) -> Iterator[IO[bytes]]:
         self.made.append(how)
         self.entered.set()
         while not self.gate.is_set():

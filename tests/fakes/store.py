@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import IO
 from urllib.parse import unquote, urlsplit
 
+from vidrec.application.ports import Presentation
 from vidrec.domain.errors import InvalidInput, NotFound, StoreUnavailable
 
 _KEY = re.compile(r"[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*")
@@ -59,6 +60,12 @@ class FakeStore:
             path = Path(folder) / location.rsplit("/", 1)[-1]
             path.write_bytes(data)
             yield path
+
+    def original(self, location: str) -> AbstractContextManager[Path]:
+        return self.local(location)
+
+    def link(self, location: str, presentation: Presentation, *, method: str, lifetime_s: float) -> None:
+        self.size(location)
 
     def delete(self, prefix: str) -> int:
         self._check()

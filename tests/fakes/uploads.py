@@ -29,7 +29,7 @@ class FakeUploads:
         self._signed: dict[str, tuple[str, dict[str, str]]] = {}
         self._clock = clock
 
-    def location(self, bucket: str, key: str) -> str:
+    def location(self, bucket: str, key: str, found: ArrivedObject | None = None) -> str:
         return f"media:///{key}"
 
     def sign_put(self, bucket: str, key: str, conditions: Conditions, *, lifetime_s: float) -> SignedRequest:
@@ -68,6 +68,10 @@ class FakeUploads:
 
     def stat(self, bucket: str, key: str) -> ArrivedObject | None:
         return _found(self.objects[key]) if key in self.objects else None
+
+    def find(self, bucket: str, keys: Sequence[str]) -> Mapping[str, ArrivedObject]:
+        there = {key: self.stat(bucket, key) for key in keys}
+        return {key: found for key, found in there.items() if found is not None}
 
     def receiving(self, bucket: str, key: str) -> bool:
         return False

@@ -123,13 +123,15 @@ def start_system(migrated: Path) -> Start:
         library = Library(real)
         for name in options.pop("families", FAMILIES):
             library.add_family(name, 8)
-        database, queue = SwitchedDatabase(real), open_queue(load_settings(), real)
-        store, encoder = FakeStore(), PointingEncoder()
+        database, queue, encoder = SwitchedDatabase(real), open_queue(load_settings(), real), PointingEncoder()
+        elsewhere = options.pop("media_store", None)
+        store = elsewhere or FakeStore()
         database.available = options.pop("sql_available", True)
         media = folder / "media"
         upload_store = options.pop("upload_store", None) or LocalUploads(media, folder / "upload.secret")
+        receiver = None if elsewhere else upload_store
         policy = options.pop("upload_policy", UploadPolicy(suffixes=frozenset({".webm", ".mp4"})))
-        uploads = Uploads(database, queue, LocalStore(media), upload_store, upload_store, policy)  # type: ignore[arg-type]
+        uploads = Uploads(database, queue, elsewhere or LocalStore(media), upload_store, receiver, policy)  # type: ignore[arg-type]
         services = Services.compose(
             database=database,  # type: ignore[arg-type]
             index=library.index,

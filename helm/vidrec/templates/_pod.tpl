@@ -56,6 +56,37 @@ topologySpreadConstraints:
   value: /data
 - name: VIDREC_AUTH
   value: {{ include "vidrec.auth" . | quote }}
+{{- with .Values.s3 }}
+{{- if .mediaUrl }}
+- name: VIDREC_MEDIA_URL
+  value: {{ .mediaUrl | quote }}
+{{- range $name, $value := dict "ENDPOINT" .endpoint "PUBLIC_ENDPOINT" .publicEndpoint "REGION" .region }}
+{{- if $value }}
+- name: VIDREC_S3_{{ $name }}
+  value: {{ $value | quote }}
+{{- end }}
+{{- end }}
+- name: VIDREC_S3_PATH_STYLE
+  value: {{ .pathStyle | quote }}
+{{- if .existingSecret }}
+{{- $secret := .existingSecret }}
+{{- range $name, $key := dict "AWS_ACCESS_KEY_ID" .accessKey "AWS_SECRET_ACCESS_KEY" .secretKey }}
+- name: {{ $name }}
+  valueFrom:
+    secretKeyRef:
+      name: {{ $secret }}
+      key: {{ $key }}
+{{- end }}
+{{- end }}
+{{- if .notificationSecret }}
+- name: VIDREC_NOTIFICATION_TOKEN
+  valueFrom:
+    secretKeyRef:
+      name: {{ .notificationSecret }}
+      key: {{ .notificationKey }}
+{{- end }}
+{{- end }}
+{{- end }}
 {{- range $name, $value := .Values.settings }}
 - name: {{ $name }}
   value: {{ $value | quote }}

@@ -1,6 +1,8 @@
 """Run as a script, never imported: takes rights away from its own process, then becomes the given program.
 
-    python -I -S confine.py PARENT_PID NICENESS MEMORY_BYTES CPU_SECONDS OPEN_FILES FILE_BYTES PROGRAM [ARGUMENT...]
+    python -I -S confine.py PARENT_PID NICENESS FEED_FD MEMORY_BYTES CPU_SECONDS OPEN_FILES FILE_BYTES PROGRAM [...]
+
+FEED_FD is a socket on which it hands over the descriptor that announces the program's reads (see feeding.py), or -1.
 
 It exists because a threaded parent cannot safely run code between fork and exec. It runs several times for every file
 and imports little, so that it starts fast. Exits with 126 and one line on stderr where the program cannot be started or
@@ -59,6 +61,9 @@ _FORBIDDEN_CALLS: dict[str, tuple[int, list[int]]] = {
 }
 _OPENING_CALLS = {"x86_64": [(257, 2), (2, 1)], "aarch64": [(56, 2)]}
 """Number, and which argument holds the flags: openat, open."""
+_SECCOMP_SET_FILTER, _SECCOMP_NEW_LISTENER, _SECCOMP_ASK = 1, 8, 0x7FC00000
+_READING_CALLS = {"x86_64": (317, 0xC000003E, (0, 17)), "aarch64": (277, 0xC00000B7, (63, 67))}
+"""Number of seccomp, the audit architecture, the numbers of read and pread64."""
 _FOR_WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 
 
@@ -153,8 +158,45 @@ def _forbid_calls(libc: ctypes.CDLL) -> None:
     libc.prctl(_PR_SET_SECCOMP, 2, filters, 0, 0)
 
 
-def _main(parent: int, niceness: int, limits: list[int], command: list[str]) -> None:
+def _announce_reads(libc: ctypes.CDLL, socket_fd: int) -> None:
+    """From here on each read waits until the other end of the socket lets it go on. Where the kernel knows no such
+    thing, it is told so, and its word that all is there is waited for."""
+    import _socket
+
+    listener = _listener_of_reads(libc) if sys.platform == "linux" else -1
+    channel = _socket.socket(fileno=socket_fd)
+    if listener < 0:
+        channel.sendmsg([b"0"])
+        if not channel.recv(1):
+            sys.exit("the parent process is gone")
+        return
+    handed = (_socket.SOL_SOCKET, _socket.SCM_RIGHTS, struct.pack("i", listener))
+    channel.sendmsg([b"1"], [handed])
+    channel.close()
+
+
+def _listener_of_reads(libc: ctypes.CDLL) -> int:
+    if os.uname().machine not in _READING_CALLS:
+        return -1
+    seccomp, architecture, calls = _READING_CALLS[os.uname().machine]
+    program = [
+        (_BPF_LOAD, 0, 0, 4),
+        (_BPF_JUMP_IF_EQUAL, 1, 0, architecture),
+        (_BPF_RETURN, 0, 0, _SECCOMP_KILL),
+        (_BPF_LOAD, 0, 0, 0),
+        *((_BPF_JUMP_IF_EQUAL, len(calls) - i, 0, call) for i, call in enumerate(calls)),
+        (_BPF_RETURN, 0, 0, _SECCOMP_ALLOW),
+        (_BPF_RETURN, 0, 0, _SECCOMP_ASK),
+    ]
+    code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *step) for step in program))
+    filters = struct.pack("HP", len(program), ctypes.addressof(code))
+    return int(libc.syscall(seccomp, _SECCOMP_SET_FILTER, _SECCOMP_NEW_LISTENER, filters))
+
+
+def _main(parent: int, niceness: int, feed: int, limits: list[int], command: list[str]) -> None:
     try:
+        if feed >= 0:
+            import _socket  # noqa: F401 - while it can be opened still
         _give_way(niceness)
         if sys.platform == "linux":
             libc = ctypes.CDLL(None, use_errno=True)
@@ -165,6 +207,8 @@ def _main(parent: int, niceness: int, limits: list[int], command: list[str]) -> 
             _hide_files(libc, command[0])
             _forbid_calls(libc)
         _limit(*limits)
+        if feed >= 0:
+            _announce_reads(ctypes.CDLL(None), feed)
         os.execv(command[0], command)
     except (OSError, ValueError) as error:
         os.write(2, f"cannot start {command[0]}: {error}\n".encode())
@@ -172,4 +216,5 @@ def _main(parent: int, niceness: int, limits: list[int], command: list[str]) -> 
 
 
 if __name__ == "__main__":
-    _main(int(sys.argv[1]), int(sys.argv[2]), [int(value) for value in sys.argv[3:7]], sys.argv[7:])
+    _parent, _niceness, _feed, *_limits = map(int, sys.argv[1:8])
+    _main(_parent, _niceness, _feed, _limits, sys.argv[8:])

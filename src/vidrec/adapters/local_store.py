@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import io
 import os
-import re
 import shutil
 import stat
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import IO, TypeVar
 from urllib.parse import unquote, urlsplit
 
+from vidrec.adapters.keys import check_key, check_prefix
+from vidrec.application.ports import Presentation
 from vidrec.domain.errors import InvalidInput, NotFound, StoreUnavailable
 
 T = TypeVar("T")
 _ATTEMPTS = 20
 _SCHEME = "media:///"
-_KEY = re.compile(r"[A-Za-z0-9._-]+(?:/[A-Za-z0-9._-]+)*")
 _COPIED_BYTES = 1 << 20
 _UNFINISHED = "~"
 """What the names of files begin with that are being written; no key does."""
@@ -59,9 +59,14 @@ class LocalStore:
     def local(self, location: str) -> Iterator[Path]:
         yield self._file(location)
 
+    def original(self, location: str) -> AbstractContextManager[Path]:
+        return self.local(location)
+
+    def link(self, location: str, presentation: Presentation, *, method: str, lifetime_s: float) -> None:
+        self._stat(location)
+
     def delete(self, prefix: str) -> int:
-        if not _KEY.fullmatch(prefix.rstrip("/")) or _climbs(prefix):
-            raise InvalidInput(f"{prefix!r} is not the start of a key", field="prefix")
+        check_prefix(prefix)
         gone = [path for path in self._below(prefix) if self._key(path).startswith(prefix)]
         for path in gone:
             path.unlink(missing_ok=True)
@@ -110,8 +115,7 @@ class LocalStore:
 
 def path_of_key(root: Path, key: str) -> Path:
     """The file of a key; InvalidInput where it is none."""
-    if not _KEY.fullmatch(key) or _climbs(key):
-        raise InvalidInput(f"{key!r} is not a key: letters, digits, '.', '_', '-', parted by '/'", field="key")
+    check_key(key)
     return root / key
 
 
@@ -125,10 +129,6 @@ def below_new_folders(path: Path, write: Callable[[], T]) -> T:
             if attempt == _ATTEMPTS - 1:
                 raise
     raise AssertionError
-
-
-def _climbs(key: str) -> bool:
-    return not {".", ".."}.isdisjoint(key.split("/"))
 
 
 def _write(path: Path, source: IO[bytes]) -> None:

@@ -64,7 +64,7 @@ class LocalUploads:
 
     # ------------------------------------------------------------------------------------ signed addresses
 
-    def location(self, bucket: str, key: str) -> str:
+    def location(self, bucket: str, key: str, found: ArrivedObject | None = None) -> str:
         return f"media:///{key}"
 
     def sign_put(self, bucket: str, key: str, conditions: Conditions, *, lifetime_s: float) -> SignedRequest:
@@ -205,6 +205,10 @@ class LocalUploads:
             except FileNotFoundError:
                 return None
         return ArrivedObject(size=status.st_size, etag=etag(status), sha256=None)
+
+    def find(self, bucket: str, keys: Sequence[str]) -> Mapping[str, ArrivedObject]:
+        there = {key: self.stat(bucket, key) for key in keys}
+        return {key: found for key, found in there.items() if found is not None}
 
     def receiving(self, bucket: str, key: str) -> bool:
         fresh = time.time() - IDLE_S

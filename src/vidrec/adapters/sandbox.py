@@ -31,6 +31,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO
 
+from vidrec.adapters.feeding import Feeder, Fill
 from vidrec.domain.errors import Unavailable
 
 _LAUNCHER = Path(__file__).with_name("confine.py")
@@ -82,27 +83,35 @@ class ConfinedProcess:
         limits: Limits,
         extra: tuple[int, int] | None = None,
         written: IO[bytes] | None = None,
+        fill: Fill | None = None,
         niceness: int = 0,
     ) -> None:
         """`extra` is a pipe (read end, write end): the child inherits the write end under the same number; both ends
-        are closed here. With a `niceness` of up to 19 it gives way to others. Unavailable where no process can be
-        started."""
+        are closed here. `fill(start, stop)` is called before bytes of `stdin` are read, and what it raises ends the
+        child and is raised by `chunks`. With a `niceness` of up to 19 it gives way to others. Unavailable where no
+        process can be started."""
         self._limits = limits
         self._waited_s = 0.0
         self._stderr = bytearray()
         self._selector = selectors.DefaultSelector()
+        self._feeder = Feeder(stdin, fill) if fill is not None else None
+        feed = self._feeder.child_end if self._feeder else -1
         passed = (*((extra[1],) if extra else ()), *((written.fileno(),) if written else ()))
         try:
             self._process: subprocess.Popen[bytes] = _spawner.submit(
-                _start, command, stdin, limits, passed, niceness
+                _start, command, stdin, limits, passed, niceness, feed
             ).result()
         except OSError as error:
             if extra:
                 os.close(extra[0])
+            if self._feeder:
+                self._feeder.close()
             raise Unavailable(f"no process for decoding can be started: {error.strerror}") from error
         finally:
             if extra:
                 os.close(extra[1])
+        if self._feeder:
+            self._feeder.start(self._process.kill)
         assert self._process.stdout is not None
         assert self._process.stderr is not None
         self._files: Mapping[int, str] = {
@@ -131,7 +140,7 @@ class ConfinedProcess:
                 else:
                     yield self._files[key.fd], data
         try:
-            self._process.wait(max(1.0, self._limits.wall_s - self._waited_s))
+            self._process.wait(max(1.0, self._left_s))
         except subprocess.TimeoutExpired as error:
             raise LimitExceeded from error
         self._check_end()
@@ -155,6 +164,8 @@ class ConfinedProcess:
         if self._process.poll() is None:
             self._process.kill()
         self._process.wait()
+        if self._feeder is not None:
+            self._feeder.close()
         self._selector.close()
         for file in (self._process.stdout, self._process.stderr):
             if file is not None:
@@ -171,15 +182,22 @@ class ConfinedProcess:
     ) -> None:
         self.close()
 
+    @property
+    def _left_s(self) -> float:
+        """Of the time that it may take; that bytes come late is not its fault."""
+        return self._limits.wall_s - self._waited_s + (self._feeder.waited_s if self._feeder else 0.0)
+
     def _wait(self) -> list[tuple[selectors.SelectorKey, int]]:
         began = time.monotonic()
-        ready = self._selector.select(max(0.0, self._limits.wall_s - self._waited_s))
+        ready = self._selector.select(max(0.0, self._left_s))
         self._waited_s += time.monotonic() - began
-        if not ready and self._waited_s >= self._limits.wall_s:
+        if not ready and self._left_s <= 0:
             raise LimitExceeded
         return ready
 
     def _check_end(self) -> None:
+        if self._feeder is not None and self._feeder.error is not None:
+            raise self._feeder.error
         if self._process.returncode in (-signal.SIGKILL, -signal.SIGXCPU, -signal.SIGXFSZ):
             raise LimitExceeded
         if self._process.returncode == _COULD_NOT_START:
@@ -187,10 +205,10 @@ class ConfinedProcess:
 
 
 def _start(
-    command: Sequence[str], stdin: IO[bytes], limits: Limits, passed: tuple[int, ...], niceness: int
+    command: Sequence[str], stdin: IO[bytes], limits: Limits, passed: tuple[int, ...], niceness: int, feed: int
 ) -> subprocess.Popen[bytes]:
     used = (limits.memory_bytes, max(1, round(limits.cpu_s)), _OPEN_FILES, limits.file_bytes)
-    rights = (os.getpid(), niceness, *used)
+    rights = (os.getpid(), niceness, feed, *used)
     return subprocess.Popen(
         [sys.executable, "-I", "-S", str(_LAUNCHER), *map(str, rights), *command],
         stdin=stdin,
@@ -198,7 +216,7 @@ def _start(
         stderr=subprocess.PIPE,
         env={"PATH": "/usr/bin:/bin", "LC_ALL": "C", "MALLOC_ARENA_MAX": "2"},
         cwd="/",
-        pass_fds=passed,
+        pass_fds=(*passed, *((feed,) if feed >= 0 else ())),
         start_new_session=True,
         bufsize=0,
     )

@@ -13,7 +13,19 @@ from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
 from vidrec import __version__
-from vidrec.api import admin, archive, consumer, health, media, openapi, pages, producer, session, stages
+from vidrec.api import (
+    admin,
+    archive,
+    consumer,
+    health,
+    media,
+    notifications,
+    openapi,
+    pages,
+    producer,
+    session,
+    stages,
+)
 from vidrec.api.access import Gate
 from vidrec.api.answers import UNTRAINED, Answers
 from vidrec.api.context import Context
@@ -29,7 +41,9 @@ log = logging.getLogger(__name__)
 
 THREADS = 24
 """So many requests are worked on at once; more wait for a thread. Each holds at most one SQL connection."""
-_ROUTERS = [part.router for part in (consumer, producer, stages, media, archive, admin, session, health, pages)]
+_ROUTERS = [
+    part.router for part in (consumer, producer, stages, notifications, media, archive, admin, session, health, pages)
+]
 _CORS: dict[str, Any] = {
     "allow_methods": ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"],
     "allow_headers": ["Authorization", "Content-Type", "If-None-Match", "Last-Event-ID", "Range", "X-API-Key"],
@@ -51,9 +65,13 @@ def create_app(
     max_event_streams: int = 100,
     access: Access | None = None,
     cors_origins: Sequence[str] = (),
+    media_url_s: float = 300.0,
+    media_origins: tuple[str, ...] = (),
+    notification_token: str = "",
+    sns_topics: tuple[str, ...] = (),
 ) -> FastAPI:
     """The app over these use cases, which it does not close. `public_url`: what links start with, empty for relative
-    ones. `access`: who may call; None: everybody. `cors_origins`: whose pages may."""
+    ones. `access`: who may call; None: everybody. `cors_origins`: whose pages may. For the rest see Context."""
     metrics = Metrics(services.database, services.queue)
     app = FastAPI(
         title="vidrec",
@@ -73,6 +91,10 @@ def create_app(
         public_url=public_url,
         max_image_bytes=max_image_bytes,
         gate=None if access is None else Gate(access, public_url),
+        media_url_s=media_url_s,
+        media_origins=media_origins,
+        notification_token=notification_token,
+        sns_topics=sns_topics,
     )
     app.openapi = lambda: openapi.document(app, _ROUTERS)  # type: ignore[method-assign]
     install_error_handlers(app)

@@ -15,6 +15,7 @@ from vidrec.api.context import In
 from vidrec.api.openapi import MEDIA_BODY
 from vidrec.api.parameters import StrictRoute, VideoReference
 from vidrec.application.ports import MediaStore
+from vidrec.application.reading import pieces
 from vidrec.domain.errors import NotFound
 from vidrec.domain.models import Video
 
@@ -66,12 +67,11 @@ def _zipped(store: MediaStore, videos: Sequence[Video]) -> Iterator[bytes]:
         for name, video in zip(_names(videos), videos, strict=True):
             stamp = max(_EARLIEST, video.created_at.timetuple()[:6])
             with (
-                store.local(video.location) as path,
-                path.open("rb") as source,
+                store.original(video.location) as original,
                 # Videos do not shrink; their sizes follow them, and may be over 4 GiB.
                 target.open(zipfile.ZipInfo(name, stamp), "w", force_zip64=True) as entry,
             ):
-                while chunk := source.read(_CHUNK):
+                for chunk in pieces(original, _CHUNK):
                     entry.write(chunk)
                     yield sent.taken()
     yield sent.taken()

@@ -26,6 +26,12 @@ class Context:
     max_image_bytes: int
     gate: Gate | None
     """None where nobody needs a key."""
+    media_url_s: float = 300.0
+    """How long an address of the media store holds that this service answers with."""
+    media_origins: tuple[str, ...] = ()
+    """Where else than here the pages load videos and pictures from, and send uploads to."""
+    notification_token: str = ""
+    sns_topics: tuple[str, ...] = ()
 
     def base(self, request: Request) -> str:
         """Where the client reaches this service, without a slash at the end."""

@@ -15,11 +15,12 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from starlette.responses import StreamingResponse
 
 from vidrec.api.access import ALL_ROLES, VIEWERS, or_link
-from vidrec.api.context import In
+from vidrec.api.context import Context, In
 from vidrec.api.errors import problem
 from vidrec.api.openapi import MEDIA_BODY
 from vidrec.api.parameters import StrictRoute, VideoName
 from vidrec.api.ranges import ByteRange, Unsatisfiable, matches, range_applies, requested_range
+from vidrec.api.redirects import redirect
 from vidrec.application import pictures
 from vidrec.application.ports import MediaStore
 from vidrec.domain.errors import NotFound
@@ -28,6 +29,8 @@ from vidrec.domain.models import Playback, Video
 router = APIRouter(route_class=StrictRoute, tags=["media"])
 
 _CHUNK = 256 << 10
+_PICTURE = "image/jpeg"
+_MOST_S = 12 * 3600.0
 _MIDDLE = 1  # of a segment's pictures; that of few is the first
 _KINDS = {
     ".webm": "video/webm",
@@ -58,7 +61,8 @@ _SAFE = {"X-Content-Type-Options": "nosniff"}
 def stream(context: In, video: VideoName, request: Request) -> Response:
     """What browsers play: the original where they do, else a copy once there is one; takes Range requests."""
     found = context.services.catalogue.get(video)
-    return _file(context.services.store, _played(found), request, "inline")
+    length_s = found.media.duration_s if found.media else 0.0
+    return _file(context, _played(found), request, "inline", more_s=min(length_s, _MOST_S))
 
 
 @router.head("/videos/{video_id}/download", include_in_schema=False)
@@ -67,7 +71,7 @@ def stream(context: In, video: VideoName, request: Request) -> Response:
 def download(context: In, video: VideoName, request: Request) -> Response:
     """The original, to be kept under its own name: takes Range requests."""
     found = context.services.catalogue.get(video)
-    return _file(context.services.store, _original(found), request, "attachment")
+    return _file(context, _original(found), request, "attachment")
 
 
 @router.head("/videos/{video_id}/thumbnail", include_in_schema=False)
@@ -76,7 +80,7 @@ def download(context: In, video: VideoName, request: Request) -> Response:
 def thumbnail(context: In, video: VideoName, request: Request) -> Response:
     """A picture of the video."""
     found = context.services.catalogue.get(video)
-    return _picture(context.services.store, pictures.location(pictures.thumbnail_key(found.id)), request)
+    return _picture(context, pictures.location(pictures.thumbnail_key(found.id)), request)
 
 
 @router.head("/videos/{video_id}/segments/{number}/picture", include_in_schema=False)
@@ -96,7 +100,7 @@ def segment_picture(
     ] = None,
 ) -> Response:
     """A frame of one segment of the video. Where it has fewer frames, the last one before `position`."""
-    store, found = context.services.store, context.services.catalogue.get(video)
+    found = context.services.catalogue.get(video)
     version = model or found.indexed_model or ""
     wanted = range(_MIDDLE if position is None else position, -1, -1)
     keys = [pictures.segment_key(found.id, version, number, at) for at in wanted if version]
@@ -104,19 +108,21 @@ def segment_picture(
         keys += [pictures.unversioned_segment_key(found.id, number, at) for at in wanted]
     for key in keys:
         with suppress(NotFound):
-            return _picture(store, pictures.location(key), request)
+            return _picture(context, pictures.location(key), request)
     raise NotFound("there is no such picture")
 
 
-def _picture(store: MediaStore, location: str, request: Request) -> Response:
+def _picture(context: Context, location: str, request: Request) -> Response:
     try:
-        data = store.read(location)
+        if (elsewhere := redirect(context, location, _PICTURE, "inline", request)) is not None:
+            return elsewhere
+        data = context.services.store.read(location)
     except NotFound as error:
         raise NotFound("there is no such picture") from error
     headers = {"ETag": f'"{hashlib.sha256(data).hexdigest()[:32]}"', "Cache-Control": "private, max-age=300", **_SAFE}
     if matches(request.headers.get("if-none-match"), headers["ETag"]):
         return Response(status_code=304, headers=headers)
-    return Response(data, headers=headers, media_type="image/webp" if data[8:12] == b"WEBP" else "image/jpeg")
+    return Response(data, headers=headers, media_type="image/webp" if data[8:12] == b"WEBP" else _PICTURE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,8 +154,11 @@ def _played(video: Video) -> _Sent:
     return original
 
 
-def _file(store: MediaStore, sent: _Sent, request: Request, disposition: str) -> Response:
+def _file(context: Context, sent: _Sent, request: Request, disposition: str, *, more_s: float = 0.0) -> Response:
+    store, shown = context.services.store, content_disposition(disposition, sent.name)
     try:
+        if (elsewhere := redirect(context, sent.location, sent.kind, shown, request, more_s=more_s)) is not None:
+            return elsewhere
         with store.local(sent.location) as path:
             found = path.stat()
     except (NotFound, OSError) as error:
@@ -159,7 +168,7 @@ def _file(store: MediaStore, sent: _Sent, request: Request, disposition: str) ->
         "ETag": etag,
         "Accept-Ranges": "bytes",
         "Cache-Control": "private, no-cache",
-        "Content-Disposition": content_disposition(disposition, sent.name),
+        "Content-Disposition": shown,
         **_SAFE,
     }
     if matches(request.headers.get("if-none-match"), etag):

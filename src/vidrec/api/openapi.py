@@ -40,6 +40,7 @@ _BATCH = {"type": "array", "items": _reference("EventIn"), "minItems": 1, "maxIt
 EVENTS_BODY = _body({"application/json": {"schema": {"oneOf": [_reference("EventIn"), _BATCH]}}})
 UPLOAD_BODY = _body({"application/json": {"schema": _reference("UploadIn")}})
 PARTS_BODY = _body({"application/json": {"schema": _reference("PartsIn")}})
+NOTIFICATION_BODY = _body({"*/*": {"schema": {"type": "object"}}})
 FILE_BODY = _body({"*/*": _BINARY})
 SESSION_BODY = _body({"application/json": {"schema": _reference("SessionIn")}})
 TOKEN_BODY = _body({"application/json": {"schema": _reference("TokenIn")}})
@@ -48,7 +49,10 @@ PATCH_BODY = _body({"application/json": {"schema": _reference("VideoPatch")}})
 PROBLEM: dict[int | str, dict[str, Any]] = {
     "default": {"description": "An RFC 9457 problem.", "content": {MEDIA_TYPE: {"schema": _reference("Problem")}}}
 }
-MEDIA_BODY: dict[int | str, dict[str, Any]] = {200: {"description": "The bytes.", "content": {"*/*": _BINARY}}}
+MEDIA_BODY: dict[int | str, dict[str, Any]] = {
+    200: {"description": "The bytes.", "content": {"*/*": _BINARY}},
+    302: {"description": "The bytes are there, for some minutes: on an S3 store they do not pass this service."},
+}
 
 
 _SCHEMES = {

@@ -20,8 +20,9 @@ _KINDS = {
     "svg": "image/svg+xml",
 }
 _POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; media-src 'self' blob:; "
-    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:{media}; "
+    "media-src 'self' blob:{media}; connect-src 'self'{media}; form-action 'self'; base-uri 'none'; "
+    "frame-ancestors 'none'"
 )
 
 
@@ -80,10 +81,15 @@ def _page(name: str, request: Request) -> Response:
     headers = {
         "ETag": found.etag,
         "Cache-Control": "no-cache",
-        "Content-Security-Policy": _POLICY,
+        "Content-Security-Policy": _policy(request),
         "X-Content-Type-Options": "nosniff",
         "Referrer-Policy": "same-origin",
     }
     if matches(request.headers.get("if-none-match"), found.etag):
         return Response(status_code=304, headers=headers)
     return Response(found.data, headers=headers, media_type=found.kind)
+
+
+def _policy(request: Request) -> str:
+    origins = request.app.state.context.media_origins
+    return _POLICY.format(media="".join(f" {origin}" for origin in origins))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Annotated
+from typing import Annotated, Literal
 
 import anyio
 from anyio.to_thread import run_sync
@@ -43,6 +43,9 @@ def sign(
     size: FileSize | None = None,
     content_type: Annotated[ContentType | None, Query(description="The request must have it then.")] = None,
     sha256: Annotated[Sha256 | None, Query(description="Other bytes are refused then.")] = None,
+    if_none_match: Annotated[
+        Literal["*"] | None, Query(description="`*`: the request must have this header, and the first object stays.")
+    ] = None,
 ) -> Response:
     """An address to which the file can be PUT, once, within some minutes. The video is `uploading` until then."""
     if (filename is None) == (old_filename is None):
@@ -58,6 +61,7 @@ def sign(
         content_type=content_type,
         sha256=sha256,
         key_id=caller_of(request).key_id,
+        if_none_match=if_none_match is not None,
     )
     upload, signed = context.services.uploads.sign(announced)
     base = context.base(request)

@@ -324,6 +324,12 @@ class RecordOut(_Answered):
     candidates: list[CandidateOut]
 
 
+class NotifiedOut(_Answered):
+    """A notification was taken."""
+
+    objects: int = Field(description="Of how many objects it told.")
+
+
 class HealthOut(_Answered):
     """`ok`, or what is wrong."""
 

@@ -12,15 +12,15 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import groupby
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from vidrec.application.patience import Patience
-from vidrec.application.ports import Encoder, FrameSource
+from vidrec.application.ports import Encoder, FrameSource, Original
 from vidrec.application.progress import Report
 from vidrec.application.read_ahead import read_ahead
+from vidrec.domain.errors import FailureReason, NotFound, UnusableMedia
 from vidrec.domain.models import Embeddings, MediaInfo, ModelVersion, SampledFrames, TimeRange
 from vidrec.domain.segmentation import Cut, segment_chunk
 from vidrec.domain.uploads import Stage, VideoProgress
@@ -73,7 +73,7 @@ class VideoEncoder:
 
     def encoded(
         self,
-        path: Path,
+        path: Original,
         media: MediaInfo,
         chunks: Iterable[TimeRange],
         model: ModelVersion,
@@ -88,13 +88,16 @@ class VideoEncoder:
                 yield EncodedChunk.joined(chunk, parts)
 
     def _sampled(
-        self, path: Path, media: MediaInfo, chunks: Iterable[TimeRange], report: Report
+        self, path: Original, media: MediaInfo, chunks: Iterable[TimeRange], report: Report
     ) -> Generator[tuple[TimeRange, SampledFrames]]:
         length = int(media.duration_s) or None
         for chunk in chunks:
-            for batch in self._frames.sample(path, media, chunk, batch=self._batch):
-                report(VideoProgress(Stage.DECODING, int(batch.times_s[-1]), length))
-                yield chunk, batch
+            try:
+                for batch in self._frames.sample(path, media, chunk, batch=self._batch):
+                    report(VideoProgress(Stage.DECODING, int(batch.times_s[-1]), length))
+                    yield chunk, batch
+            except NotFound as error:  # where it comes as it is read
+                raise missing(error) from error
         report(EMBEDDING)
 
     def _batches(
@@ -118,3 +121,8 @@ class VideoEncoder:
                     yield waiting.popleft().result()
             finally:
                 pool.shutdown(wait=False, cancel_futures=True)
+
+
+def missing(error: NotFound) -> UnusableMedia:
+    """What becomes of a video whose file is gone."""
+    return UnusableMedia(FailureReason.MISSING, f"the file is not there any more: {error}")

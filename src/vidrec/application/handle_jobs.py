@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import time
 from contextlib import suppress
+from functools import partial
 
+from vidrec.application.digest import learn_digest
 from vidrec.application.erase import finish_erase_video
 from vidrec.application.index_jobs import IndexJobs, begin
 from vidrec.application.index_video import VideoIndexer
@@ -54,7 +56,7 @@ class JobHandler:
         self._index = index
         self._store = store
         self._renderer = VideoRenderer(frames, renderer, store)
-        self._indexer = VideoIndexer(index, frames, encoder, store)
+        self._indexer = VideoIndexer(index, frames, encoder, store, learn=partial(learn_digest, database))
         self.indexing = IndexJobs(database, queue, index, encoder, self._indexer, split_s=split_s)
         self._splitting = SplitJobs(database, queue, store, self.indexing, self._indexer)
 

@@ -3,16 +3,16 @@ range by range and then folded: both give the same rows and pictures, since chun
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 from vidrec.application import partials, pictures
-from vidrec.application.encode_video import BATCH, EMBEDDING, EncodedChunk, VideoEncoder
+from vidrec.application.digest import sha256_of
+from vidrec.application.encode_video import BATCH, EMBEDDING, EncodedChunk, VideoEncoder, missing
 from vidrec.application.patience import Patience
-from vidrec.application.ports import Encoder, FrameSource, MediaStore, VectorIndex
+from vidrec.application.ports import Encoder, FrameSource, MediaStore, Original, VectorIndex
 from vidrec.application.progress import Report, untold
 from vidrec.domain.errors import FailureReason, NotFound, UnusableMedia
 from vidrec.domain.models import Embedding, MediaInfo, ModelVersion, Segment, TimeRange, Video, VideoVector
@@ -28,7 +28,7 @@ class OpenedVideo:
     """A video whose bytes are at hand."""
 
     video: Video
-    path: Path
+    path: Original
     media: MediaInfo
 
 
@@ -52,12 +52,21 @@ class VideoIndexer:
     """Writes what is recommended from. Doing it twice gives the same rows and pictures. Thread-safe."""
 
     def __init__(
-        self, index: VectorIndex, frames: FrameSource, encoder: Encoder, store: MediaStore, *, batch: int = BATCH
+        self,
+        index: VectorIndex,
+        frames: FrameSource,
+        encoder: Encoder,
+        store: MediaStore,
+        *,
+        batch: int = BATCH,
+        learn: Callable[[str, str], None] = lambda video_id, digest: None,
     ) -> None:
+        """`learn` is told the SHA-256 of a video's bytes where that was not known."""
         self._index = index
         self._frames = frames
         self._encoder = VideoEncoder(frames, encoder, batch=batch)
         self._store = store
+        self._learn = learn
 
     @contextmanager
     def opened(self, video: Video, media: MediaInfo | None = None) -> Iterator[OpenedVideo]:
@@ -65,10 +74,10 @@ class VideoIndexer:
         UnusableMedia where the file is the problem."""
         with ExitStack() as stack:
             try:
-                path = stack.enter_context(self._store.local(video.location))
+                path = stack.enter_context(self._store.original(video.location))
                 media = media or self._frames.probe(path)
             except NotFound as error:
-                raise UnusableMedia(FailureReason.MISSING, f"the file is not there any more: {error}") from error
+                raise missing(error) from error
             yield OpenedVideo(video, path, media)
 
     def index(self, opened: OpenedVideo, model: ModelVersion, patiently: Patience, report: Report = untold) -> Indexed:
@@ -79,7 +88,7 @@ class VideoIndexer:
         """
         whole = chunks(opened.media.duration_s)
         with closing(self._encoder.encoded(opened.path, opened.media, whole, model, patiently, report)) as encoded:
-            done = self._write(opened.video, opened.media, encoded, model, patiently, report)
+            done = self._write(opened.video, opened.media, encoded, model, patiently, report, original=opened.path)
         return done
 
     def encode_range(
@@ -124,6 +133,7 @@ class VideoIndexer:
         model: ModelVersion,
         patiently: Patience,
         report: Report,
+        original: Original | None = None,
     ) -> Indexed:
         segments: list[Segment] = []
         middles: list[_Middle] = []
@@ -135,6 +145,8 @@ class VideoIndexer:
                 segments.append(Segment(video_id=video.id, number=number, time=cut.time, embedding=cut.embedding))
         if not segments:
             raise UnusableMedia(FailureReason.NO_DECODABLE_FRAME, "no frame of the video could be decoded")
+        if not video.content_sha256:
+            self._learn_digest(video, original)
         report(EMBEDDING)
         vector = video_embedding(segments)
         if video.indexed_model in (None, model.version):  # else it has one, and need not get another by another model
@@ -145,6 +157,14 @@ class VideoIndexer:
         row = VideoVector(video_id=video.id, category=video.category, duration_s=media.duration_s, embedding=vector)
         patiently(lambda: self._index.upsert(model, row, segments))
         return Indexed(media, len(segments))
+
+    def _learn_digest(self, video: Video, original: Original | None) -> None:
+        try:
+            with ExitStack() as stack:
+                file = original or stack.enter_context(self._store.original(video.location))
+                self._learn(video.id, sha256_of(file))
+        except NotFound as error:
+            raise missing(error) from error
 
     def _write_pictures(
         self,

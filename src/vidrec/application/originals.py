@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+ORIGINALS = "originals/"
+"""What all their keys start with."""
+
 
 def prefix(video_id: str) -> str:
     """What the key of a video's original starts with."""
-    return f"originals/{video_id}/"
+    return f"{ORIGINALS}{video_id}/"
 
 
 def key(video_id: str, suffix: str) -> str:

@@ -320,7 +320,8 @@ class Recommender:
 def _distinct(candidates: Sequence[Candidate], shown: Mapping[str, str], seen: Mapping[str, str]) -> list[Candidate]:
     """Those that may be shown, one per content, none that has the bytes of a seen video."""
     allowed = [c for c in candidates if c.video_id in shown and c.video_id not in seen]
-    return collapse(allowed, lambda video_id: shown[video_id], taken=set(seen.values()))
+    # A video whose bytes are not known is like no other.
+    return collapse(allowed, lambda video_id: shown[video_id] or video_id, taken=set(filter(None, seen.values())))
 
 
 def _unexplained(candidate: Candidate, videos: Mapping[str, Video]) -> Item:

@@ -5,23 +5,24 @@ from __future__ import annotations
 import logging
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
 from vidrec.application.jobs import render_job
 from vidrec.application.patience import Patience
-from vidrec.application.ports import FrameSource, JobQueue, MediaStore, Renderer, UnitOfWork
+from vidrec.application.ports import FrameSource, JobQueue, MediaStore, Original, Renderer, UnitOfWork
 from vidrec.domain.errors import FailureReason, NotFound, UnusableMedia
 from vidrec.domain.models import MediaInfo, Playback, Video
 from vidrec.domain.playback import TRANSCODING, Rendering, rendering
 
 log = logging.getLogger(__name__)
 
+RENDITIONS = "renditions/"
+"""What the keys of all copies start with."""
 _BATCH = 200
 
 
 def prefix(video_id: str) -> str:
     """What the keys of all copies of a video start with."""
-    return f"renditions/{video_id}/"
+    return f"{RENDITIONS}{video_id}/"
 
 
 def plan_playback(uow: UnitOfWork, queue: JobQueue, video: Video, media: MediaInfo) -> None:
@@ -58,7 +59,7 @@ class VideoRenderer:
         """What is to be played of the video, and where its copy is. UnusableMedia where there can be none; whatever
         `patiently` raises."""
         try:
-            with self._store.local(video.location) as path:
+            with self._store.original(video.location) as path:
                 media = self._frames.probe(path)
                 how = rendering(media)
                 if how is None:
@@ -71,7 +72,7 @@ class VideoRenderer:
         """Takes back what was written of a video."""
         self._store.delete(prefix(video_id))
 
-    def _render(self, video: Video, path: Path, media: MediaInfo, how: Rendering, patiently: Patience) -> str:
+    def _render(self, video: Video, path: Original, media: MediaInfo, how: Rendering, patiently: Patience) -> str:
         """The cheapest copy that can be made: without sound only where no other can."""
         ways = [(how, media)]
         if how.copy_video:
@@ -88,7 +89,7 @@ class VideoRenderer:
         way, shown = ways[-1]
         return self._make(video, path, shown, way, patiently)
 
-    def _make(self, video: Video, path: Path, media: MediaInfo, how: Rendering, patiently: Patience) -> str:
+    def _make(self, video: Video, path: Original, media: MediaInfo, how: Rendering, patiently: Patience) -> str:
         key = f"{prefix(video.id)}play.{how.container}"
         with self._renderer.render(path, media, how, check=patiently.check) as copy:
             return patiently(partial(self._store.put_file, key, copy))

@@ -1,16 +1,15 @@
-"""Taking in what arrives over the network: an address is signed for a key of its own, bytes arrive there, and their
-arrival makes the video wait to be indexed, with nobody asking. What was cut short anywhere is found by the sweep."""
+"""Taking in what comes over the network: an address is signed for a key of its own, for a whole file or its parts, and
+bytes arrive there; see `arrival` for what happens then."""
 
 from __future__ import annotations
 
-import hashlib
-import logging
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
 from vidrec.application import originals
-from vidrec.application.jobs import index_job
+from vidrec.application.arrival import Arrivals, Swept, gone
 from vidrec.application.ports import (
     ArrivedObject,
     ArrivedPart,
@@ -22,20 +21,16 @@ from vidrec.application.ports import (
     UploadReceiver,
     UploadStore,
 )
-from vidrec.application.quota import arrival_limit, check_announced, limit_of
+from vidrec.application.quota import check_announced, limit_of
 from vidrec.application.receiving import Receiving
-from vidrec.domain.errors import AlreadyThere, Conflict, FailureReason, InvalidInput, NotFound, TooLarge
+from vidrec.domain.errors import AlreadyThere, Conflict, InvalidInput, NotFound, TooLarge
 from vidrec.domain.models import NewVideo, VideoStatus, new_id, utc_now
 from vidrec.domain.uploads import Upload, part_size, shown_name, suffix
 
-log = logging.getLogger(__name__)
-
 MAX_SIGNED = 1000
 """So many parts are signed at once."""
-GRACE_S = 3600.0
-"""A request that began just before its address expired may take so long, where the store cannot tell that it runs."""
-_SWEPT_AT_ONCE = 500
 _NAMED_PARTS = 10
+_LOOKS, _LOOK_EVERY_S = 8, 0.25
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,18 +63,8 @@ class Announced:
     sha256: str | None = None
     key_id: str | None = None
     """The key that it is announced with."""
-
-
-@dataclass(frozen=True, slots=True)
-class Swept:
-    """What a sweep found."""
-
-    arrived: int = 0
-    """Objects that nobody had told of."""
-    withdrawn: int = 0
-    """Uploads that were announced and never came, or not as a whole."""
-    leftovers: int = 0
-    """Files that belonged to nothing."""
+    if_none_match: bool = False
+    """The address is refused once an object is there, whatever the store does without being asked."""
 
 
 class Uploads:
@@ -94,13 +79,20 @@ class Uploads:
         receiver: UploadReceiver | None,
         policy: UploadPolicy,
     ) -> None:
-        """`receiver` answers the addresses that `store` signs, where this service is to do that."""
+        """`receiver` answers the addresses that `store` signs, where this service is to do that; without one the bytes
+        are elsewhere, and are not read here."""
         self._database = database
-        self._queue = queue
-        self._media = media
         self._store = store
         self._receiver = receiver
         self._policy = policy
+        self._arrivals = Arrivals(
+            database,
+            queue,
+            media if receiver is not None else None,
+            store,
+            max_bytes=policy.max_bytes,
+            parts_lifetime_s=policy.parts_lifetime_s,
+        )
 
     @property
     def buckets(self) -> Sequence[str]:
@@ -115,7 +107,12 @@ class Uploads:
         Conflict where the external id is another video's."""
         name = self._checked_name(announced)
         upload = self._new(announced, name, lifetime_s=self._policy.url_lifetime_s)
-        conditions = Conditions(size=announced.size, content_type=announced.content_type, sha256=announced.sha256)
+        conditions = Conditions(
+            size=announced.size,
+            content_type=announced.content_type,
+            sha256=announced.sha256,
+            if_none_match=announced.if_none_match,
+        )
         signed = self._store.sign_put(upload.bucket, upload.key, conditions, lifetime_s=self._policy.url_lifetime_s)
         self._record(announced, name, upload)
         return upload, signed
@@ -157,7 +154,7 @@ class Uploads:
         with self._database.snapshot() as uow:
             upload = uow.uploads.find(bucket, key)
             if upload is None or upload.video_id not in uow.catalogue.get([upload.video_id]):
-                raise _gone()
+                raise gone()
             return upload, limit_of(uow, upload, self._policy.max_bytes)
 
     # ---------------------------------------------------------------------------------------- in parts
@@ -212,108 +209,48 @@ class Uploads:
             return upload
         found = self._store.stat(upload.bucket, upload.key)
         if found is None:
-            parts = self._store.parts(upload.bucket, upload.key, str(upload.store_id))
-            there = {part.number for part in parts}
-            if missing := [n for n in range(1, upload.parts + 1) if n not in there]:
-                named = ", ".join(map(str, missing[:_NAMED_PARTS])) + (", ..." if missing[_NAMED_PARTS:] else "")
-                raise Conflict(f"{len(missing)} of {upload.parts} parts have not arrived: {named}")
-            found = self._store.complete(upload.bucket, upload.key, str(upload.store_id), parts, sha256=upload.sha256)
+            try:
+                found = self._assembled(upload)
+            except NotFound:  # another request completes it at this moment, or it was ended
+                found = self._appearing(upload)
         self.arrived(upload, found)
         return upload
 
+    def _assembled(self, upload: Upload) -> ArrivedObject:
+        parts = self._store.parts(upload.bucket, upload.key, str(upload.store_id))
+        there = {part.number for part in parts}
+        if missing := [n for n in range(1, upload.parts + 1) if n not in there]:
+            named = ", ".join(map(str, missing[:_NAMED_PARTS])) + (", ..." if missing[_NAMED_PARTS:] else "")
+            raise Conflict(f"{len(missing)} of {upload.parts} parts have not arrived: {named}")
+        return self._store.complete(upload.bucket, upload.key, str(upload.store_id), parts, sha256=upload.sha256)
+
+    def _appearing(self, upload: Upload) -> ArrivedObject:
+        """The object, which a store may show a moment after its parts are gone; NotFound."""
+        for _ in range(_LOOKS):
+            found = self._store.stat(upload.bucket, upload.key)
+            if found is not None:
+                return found
+            time.sleep(_LOOK_EVERY_S)
+        raise gone()
+
     def end(self, upload_id: str) -> None:
         """Ends an upload in parts and forgets its video. NotFound; Conflict where it is complete."""
-        if not self._withdraw(self._in_parts(upload_id)):
+        if not self._arrivals.withdraw(self._in_parts(upload_id)):
             raise Conflict("the upload is complete: delete its video instead")
 
     # ------------------------------------------------------------------------------------------ arrival
 
     def arrived(self, upload: Upload, found: ArrivedObject) -> None:
-        """The bytes are there: their video waits to be indexed from now on, in one transaction with its job. Told
-        twice, nothing happens. NotFound, and the bytes removed, where the video was deleted meanwhile."""
-        refused = _refusal(found, arrival_limit(self._database, upload, self._policy.max_bytes))
-        digest = "" if refused else found.sha256 or self._sha256(upload)
-        with self._database.transaction() as uow:
-            kept = uow.catalogue.receive(upload.video_id, size_bytes=found.size, content_sha256=digest)
-            if kept:
-                uow.uploads.mark_arrived(upload.id, utc_now(), etag=found.etag)
-                if refused:
-                    uow.catalogue.mark_failed(upload.video_id, *refused)
-                else:
-                    self._queue.enqueue(uow, [index_job(upload.video_id)])
-            elif upload.video_id not in uow.catalogue.get([upload.video_id]):
-                uow.uploads.remove(upload.id)
-            else:
-                return
-        if refused or not kept:
-            self._store.delete(upload.bucket, upload.key)
-        if not kept:
-            raise _gone()
+        """See Arrivals."""
+        self._arrivals.arrived(upload, found)
 
     def told(self, bucket: str, key: str) -> None:
-        """Somebody says that an object has arrived: a notification of the store, any number of times and in any order.
-        It is taken in where it is there and awaited; else nothing happens."""
-        with self._database.snapshot() as uow:
-            upload = uow.uploads.find(bucket, key)
-        if upload is None or upload.arrived_at is not None:
-            return
-        found = self._store.stat(bucket, key)
-        if found is not None:
-            self._told_late(upload, found)
+        """See Arrivals."""
+        self._arrivals.told(bucket, key)
 
     def sweep(self) -> Swept:
-        """Takes over what arrived and was not told, withdraws what was announced and did not come in time, removes what
-        belongs to nothing. Any number may run at once."""
-        arrived = withdrawn = 0
-        after: str | None = None
-        while batch := self._waiting(after):
-            after = batch[-1][0].id
-            for upload, deleted in batch:
-                found = self._store.stat(upload.bucket, upload.key)
-                if found is not None and not deleted:
-                    arrived += self._told_late(upload, found)
-                elif deleted or self._is_late(upload):
-                    withdrawn += self._withdraw(upload)
-        before = utc_now() - timedelta(seconds=self._policy.parts_lifetime_s + GRACE_S)
-        swept = Swept(arrived, withdrawn, self._store.sweep(before))
-        if swept != Swept():
-            log.info("swept uploads: %d had arrived, %d withdrawn, %d leftovers", arrived, withdrawn, swept.leftovers)
-        return swept
-
-    def _waiting(self, after: str | None) -> Sequence[tuple[Upload, bool]]:
-        with self._database.snapshot() as uow:
-            uploads = uow.uploads.waiting(_SWEPT_AT_ONCE, after=after)
-            deleted = uow.catalogue.deleted([upload.video_id for upload in uploads])
-        return [(upload, upload.video_id in deleted) for upload in uploads]
-
-    def _told_late(self, upload: Upload, found: ArrivedObject) -> int:
-        try:
-            self.arrived(upload, found)
-        except NotFound:  # deleted at this moment
-            return 0
-        return 1
-
-    def _is_late(self, upload: Upload) -> bool:
-        if utc_now() < upload.expires_at + timedelta(seconds=GRACE_S):
-            return False
-        return not self._store.receiving(upload.bucket, upload.key)
-
-    def _withdraw(self, upload: Upload) -> bool:
-        with self._database.transaction() as uow:
-            uow.catalogue.withdraw(upload.video_id)  # nothing where it arrived; first, as an arrival takes it first too
-            if not uow.uploads.remove(upload.id):
-                return False
-        if upload.store_id is not None:
-            self._store.abort(upload.bucket, upload.key, upload.store_id)
-        self._store.delete(upload.bucket, upload.key)  # where it came at this moment
-        return True
-
-    def _sha256(self, upload: Upload) -> str:
-        with (
-            self._media.local(self._store.location(upload.bucket, upload.key)) as path,
-            path.open("rb") as file,
-        ):
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        """See Arrivals."""
+        return self._arrivals.sweep()
 
     # ------------------------------------------------------------------------------------- announcements
 
@@ -377,16 +314,3 @@ class Uploads:
         if upload is None or upload.part_size is None:
             raise NotFound(f"there is no upload {upload_id}")
         return upload
-
-
-def _gone() -> NotFound:
-    return NotFound("the upload was ended, or its video deleted: ask for a new address")
-
-
-def _refusal(found: ArrivedObject, limit: int) -> tuple[FailureReason, str] | None:
-    """Why an object that a store could not refuse is not even looked into."""
-    if found.size == 0:
-        return FailureReason.EMPTY, "the file is empty"
-    if found.size > limit:
-        return FailureReason.TOO_LARGE, f"the file has {found.size} bytes; at most {limit} are taken"
-    return None

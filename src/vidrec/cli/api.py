@@ -6,6 +6,7 @@ import ctypes
 import os
 import signal
 import socket
+import threading
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
@@ -58,7 +59,7 @@ def _listen(settings: Settings) -> socket.socket:
 def _serve(settings: Settings, listening: socket.socket) -> None:
     from vidrec.api.app import create_app
     from vidrec.api.server import make_server
-    from vidrec.bootstrap import open_access, open_services
+    from vidrec.bootstrap import media_origins, open_access, open_services, warn_of_cors
 
     services = open_services(settings)
     try:
@@ -70,7 +71,13 @@ def _serve(settings: Settings, listening: socket.socket) -> None:
             max_event_streams=settings.max_event_streams,
             access=open_access(settings, services.database),
             cors_origins=settings.cors_origins,
+            media_url_s=settings.media_url_s,
+            media_origins=media_origins(settings),
+            notification_token=settings.notification_token,
+            sns_topics=settings.sns_topics,
         )
+        if settings.media_url:
+            threading.Thread(target=warn_of_cors, args=(settings,), name="cors", daemon=True).start()
         name = f"[{settings.host}]" if ":" in settings.host else settings.host
         say(f"vidrec api: http://{name}:{listening.getsockname()[1]}")
         # uvicorn drains, then raises the signal again: asked to end and ended is not a failure.

@@ -2,37 +2,50 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from vidrec.application.ingest import Ingest, Intake, Progress, Source, find_files
+from vidrec.application.ingest_bucket import BucketIngest, Shard, parse_shard
 from vidrec.application.manifest import read_manifest
 from vidrec.cli.console import emit_json, progress, say, stderr
 from vidrec.domain.errors import InvalidInput
-from vidrec.settings import load_settings
+from vidrec.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from vidrec.application.ports import Database
 
 IDLE_HINT_S = 15.0
 
 
 def command(
-    paths: Annotated[list[Path] | None, typer.Argument(help="Video files and folders.")] = None,
+    paths: Annotated[list[str] | None, typer.Argument(help="Video files and folders, or s3://bucket/prefix.")] = None,
     manifest: Annotated[
         Path | None,
         typer.Option(help="CSV or Parquet with columns path, external_id, title, category, tags (a;b), url."),
     ] = None,
     category: Annotated[str | None, typer.Option(help="Default: the containing folder's name.")] = None,
+    shard: Annotated[
+        str | None,
+        typer.Option(help="Of s3:// alone: take part i of n, i from 0; auto/n in an Indexed Job of Kubernetes."),
+    ] = None,
     follow: Annotated[bool, typer.Option(help="Wait until all are indexed or failed.")] = True,
     data: Annotated[Path | None, typer.Option(help="Data folder (VIDREC_DATA_DIR).")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
 ) -> None:
-    """Take in video files and folders. Files are read in place; bytes that are there already do nothing. Exit code: 0
-    where all are indexed, 1 where some failed."""
-    sources = _sources(paths or [], manifest, category)
+    """Take in video files and folders, or what is in a bucket. Files and objects are read in place; what is there
+    already does nothing, so that the same command goes on after a cut. Exit code: 0 where all are indexed, 1 where some
+    failed."""
     from vidrec.bootstrap import open_database, open_queue
 
+    buckets = [path for path in paths or [] if path.startswith("s3://")]
+    part = _shard(shard, buckets)
+    files = [Path(path) for path in paths or [] if not path.startswith("s3://")]
+    sources = [] if buckets and not files and manifest is None else _sources(files, manifest, category)
     settings = load_settings(data_dir=data)
     database = open_database(settings)
     try:
@@ -40,6 +53,8 @@ def command(
         with progress() as bar:
             task = bar.add_task("reading", total=len(sources), note="")
             intake = ingest.add(sources, progress=lambda done: bar.update(task, completed=done))
+        if buckets:
+            _add_buckets(settings, database, buckets, part, category, intake)
         last = follow_to_end(ingest, intake.queued) if follow else None
     except KeyboardInterrupt:
         say("interrupted; what was taken in goes on in the background (run the same command again to follow)")
@@ -85,6 +100,34 @@ def _sources(paths: list[Path], manifest: Path | None, category: str | None) -> 
     if not sources:
         raise InvalidInput(f"there are no videos in {', '.join(map(str, paths))}", field="PATH")
     return sources
+
+
+def _shard(text: str | None, buckets: list[str]) -> Shard:
+    if text is None:
+        return Shard()
+    if not buckets:
+        raise InvalidInput("--shard goes with s3://bucket/prefix alone", field="shard")
+    return parse_shard(text, os.environ.get("JOB_COMPLETION_INDEX"))
+
+
+def _add_buckets(
+    settings: Settings, database: Database, urls: list[str], shard: Shard, category: str | None, intake: Intake
+) -> None:
+    from vidrec.bootstrap import open_library, open_queue
+
+    library = open_library(settings)
+    ingest = BucketIngest(database, open_queue(settings, database))
+    for url in urls:
+        with progress() as bar:
+            task = bar.add_task(f"listing {url}", total=None, note="")
+            added = ingest.add(
+                library.list(url),
+                shard=shard,
+                category=category,
+                progress=lambda seen, bar=bar, task=task: bar.update(task, completed=seen),  # type: ignore[misc]
+            )
+        intake.queued += added.queued
+        intake.already += added.already
 
 
 def _report(intake: Intake, last: Progress | None, as_json: bool) -> None:

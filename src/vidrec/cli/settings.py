@@ -11,7 +11,7 @@ from rich.table import Table
 from vidrec.cli.console import emit_json
 from vidrec.settings import ENV_PREFIX, Settings, load_settings
 
-_SECRET = frozenset({"milvus_token", "database_url", "secret"})
+_SECRET = frozenset({"milvus_token", "database_url", "secret", "notification_token"})
 
 
 def command(

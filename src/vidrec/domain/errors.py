@@ -127,6 +127,7 @@ class FailureReason(StrEnum):
     MISSING = "missing"
     UNREADABLE = "unreadable"
     GAVE_UP = "gave_up"
+    OTHER_BYTES = "other_bytes"
 
 
 class UnusableMedia(VidrecError):

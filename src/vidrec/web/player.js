@@ -8,6 +8,7 @@ import { t } from "./i18n.js";
 
 const TOO_LITTLE = 0.02; // of a video: nothing to speak of
 const SIDE = 4;
+const TRY_AGAIN_MS = 30_000;
 const dialog = $("player");
 const video = $("video");
 let now = null; // {item, user, kind, told, ended}
@@ -23,7 +24,8 @@ export const player = {
     for (const button of $("deeds").querySelectorAll("[data-do]")) {
       button.addEventListener("click", () => now && deed(button.dataset.do));
     }
-    video.addEventListener("error", () => { if (now && video.hasAttribute("src")) cannot(now.item); });
+    video.addEventListener("error", () => { if (now && video.hasAttribute("src") && !again()) cannot(now.item); });
+    video.addEventListener("playing", () => { if (now) now.played = true; });
     addEventListener("pagehide", () => tellWatched({ leaving: true }));
     // On phones the page may end without another word once it is hidden.
     document.addEventListener("visibilitychange", () => { if (document.hidden) tellWatched({ leaving: true }); });
@@ -36,6 +38,7 @@ export const player = {
     now = { item, user, kind, told: 0, from };
     draw();
     video.poster = item.links.thumbnail;
+    video.setAttribute("crossorigin", "anonymous");
     video.src = item.links.stream + (from ? `#t=${from.toFixed(2)}` : "");
     if (!dialog.open) dialog.showModal();
     dialog.scrollTop = 0;
@@ -59,6 +62,19 @@ function draw() {
   for (const button of $("deeds").querySelectorAll("[aria-pressed]")) {
     button.setAttribute("aria-pressed", String(button.dataset.do === "like" && Boolean(now.liked)));
   }
+}
+
+/** Another try where that can help: an object store may not say who may look at its pictures, and its addresses expire. */
+function again() {
+  const at = video.currentTime || now.from || 0;
+  const plain = video.error?.code !== MediaError.MEDIA_ERR_NETWORK && video.hasAttribute("crossorigin") && !now.played;
+  const stale = now.played && performance.now() - (now.again ?? -Infinity) > TRY_AGAIN_MS;
+  if (!plain && !stale) return false;
+  if (plain) video.removeAttribute("crossorigin"); // frames of it cannot be searched for then
+  now.again = performance.now();
+  video.src = now.item.links.stream + (at ? `#t=${at.toFixed(2)}` : "");
+  video.play().catch(() => {});
+  return true;
 }
 
 function cannot(item) {

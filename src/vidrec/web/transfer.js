@@ -17,7 +17,7 @@ export function send(file, { bucket, kept, signal, seen, waits }) {
 async function whole(file, { bucket, signal, seen, waits }) {
   // Each try has a URL of its own: one that may have stored something is not used again.
   return again(async () => {
-    const query = new URLSearchParams({ filename: file.name, size: file.size });
+    const query = new URLSearchParams({ filename: file.name, size: file.size, if_none_match: "*" });
     const target = await ask(`/presigned_for_upload/upload/${bucket}?${query}`, { signal });
     await put(target.PresignedURL, target, file, { signal, seen });
     return target;

@@ -15,11 +15,12 @@ from tests.fakes.store import FakeStore
 from tests.fakes.uploads import FakeUploads
 from vidrec.adapters.sql import SqlDatabase
 from vidrec.adapters.sqlite_queue import SqliteQueue
-from vidrec.application import upload as use_case
+from vidrec.application import arrival as use_case
+from vidrec.application.arrival import GRACE_S, Swept
 from vidrec.application.erase import Eraser, finish_erase_video
 from vidrec.application.jobs import ERASE_VIDEO
 from vidrec.application.ports import ArrivedObject, SignedRequest
-from vidrec.application.upload import GRACE_S, Announced, Swept, UploadPolicy, Uploads
+from vidrec.application.upload import Announced, UploadPolicy, Uploads
 from vidrec.domain.errors import Conflict, FailureReason, InvalidInput, NotFound, StoreUnavailable, TooLarge
 from vidrec.domain.models import Video, VideoStatus, utc_now
 from vidrec.domain.uploads import MIN_PART, Upload, part_size, shown_name, suffix

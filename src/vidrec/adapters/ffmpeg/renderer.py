@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import IO
 
 from vidrec.adapters.ffmpeg import commands
-from vidrec.adapters.ffmpeg.source import FfmpegFrameSource, check_decoder, opened, refuse_lack_of_memory
+from vidrec.adapters.ffmpeg.source import FfmpegFrameSource, Opened, check_decoder, opened, refuse_lack_of_memory
 from vidrec.adapters.sandbox import ConfinedProcess, LimitExceeded, Limits
+from vidrec.application.ports import Original
 from vidrec.domain.errors import FailureReason, StoreUnavailable, UnusableMedia
 from vidrec.domain.models import MediaInfo
 from vidrec.domain.playback import Rendering, rendering
@@ -46,20 +47,24 @@ class FfmpegRenderer:
         )
 
     @contextlib.contextmanager
-    def render(self, path: Path, info: MediaInfo, how: Rendering, *, check: Callable[[], None]) -> Iterator[IO[bytes]]:
+    def render(
+        self, path: Original, info: MediaInfo, how: Rendering, *, check: Callable[[], None]
+    ) -> Iterator[IO[bytes]]:
         with opened(path) as original, self._scratch_file() as copy:
             command = commands.render(info, how, output_fd=copy.fileno(), max_pixels=self._max_pixels)
-            self._run(command, original, copy, self._limits(info, how, os.fstat(original.fileno()).st_size), check)
+            self._run(command, original, copy, self._limits(info, how, os.fstat(original.file.fileno()).st_size), check)
             self._verify(copy, info, how)
             copy.seek(0)
             yield copy
 
     def _run(
-        self, command: list[str], original: IO[bytes], copy: IO[bytes], limits: Limits, check: Callable[[], None]
+        self, command: list[str], original: Opened, copy: IO[bytes], limits: Limits, check: Callable[[], None]
     ) -> None:
         check_decoder()
         try:
-            with ConfinedProcess(command, stdin=original, limits=limits, written=copy, niceness=_NICENESS) as process:
+            with ConfinedProcess(
+                command, stdin=original.file, limits=limits, written=copy, fill=original.fill, niceness=_NICENESS
+            ) as process:
                 for _ in process.chunks():
                     check()
                 if process.failed:
@@ -76,7 +81,7 @@ class FfmpegRenderer:
             ) from error
 
     def _verify(self, copy: IO[bytes], info: MediaInfo, how: Rendering) -> None:
-        made = self._source.probe_file(copy)
+        made = self._source.probe_file(Opened(copy))
         if rendering(made) is not None:
             raise UnusableMedia(FailureReason.NO_DECODABLE_FRAME, "The copy of this file would not play either.")
         if how.copy_video and not math.isclose(made.duration_s, info.duration_s, rel_tol=0.1, abs_tol=1.0):

@@ -14,6 +14,7 @@ import os
 import re
 import stat
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
@@ -25,6 +26,7 @@ from vidrec.adapters.ffmpeg.commands import Canvas, Reading
 from vidrec.adapters.ffmpeg.description import describe
 from vidrec.adapters.ffmpeg.packets import PacketListParser, Packets
 from vidrec.adapters.sandbox import ConfinedProcess, LimitExceeded, Limits
+from vidrec.application.ports import Original
 from vidrec.domain.errors import FailureReason, Unavailable, UnusableMedia
 from vidrec.domain.models import MediaInfo, SampledFrames, TimeRange
 from vidrec.domain.sampling import MAX_INTERVAL_S, Plan, chunks_within, plan
@@ -49,11 +51,11 @@ class FfmpegFrameSource:
         self._limits = Limits(wall_s=max_decode_s, cpu_s=4 * max_decode_s, memory_bytes=max_memory_bytes)
         self._max_pixels = max_pixels
 
-    def probe(self, path: Path) -> MediaInfo:
+    def probe(self, path: Original) -> MediaInfo:
         with opened(path) as file:
             return self.probe_file(file)
 
-    def probe_file(self, file: IO[bytes]) -> MediaInfo:
+    def probe_file(self, file: Opened) -> MediaInfo:
         """What the container says of an open file."""
         packets, messages = self._list(file, commands.reading_end(_TAIL_S))
         description = describe(messages, max_pixels=self._max_pixels)
@@ -63,7 +65,7 @@ class FfmpegFrameSource:
             raise _nothing_decodes()
         return MediaInfo(
             # ffmpeg has one name for both, browsers have not.
-            container="matroska" if _calls_itself_matroska(file) else description.container,
+            container="matroska" if _calls_itself_matroska(file.file) else description.container,
             video_codec=description.video_codec,
             audio_codec=description.audio_codec,
             width=description.width,
@@ -74,7 +76,7 @@ class FfmpegFrameSource:
             hdr=description.hdr,
         )
 
-    def sample(self, path: Path, info: MediaInfo, within: TimeRange, *, batch: int) -> Iterator[SampledFrames]:
+    def sample(self, path: Original, info: MediaInfo, within: TimeRange, *, batch: int) -> Iterator[SampledFrames]:
         empty = True
         with opened(path) as file:
             for chunk in chunks_within(within):
@@ -84,7 +86,7 @@ class FfmpegFrameSource:
         if empty and within.start_s <= 0 and within.end_s >= info.duration_s:
             raise _nothing_decodes()
 
-    def _sample_chunk(self, file: IO[bytes], info: MediaInfo, chunk: TimeRange, batch: int) -> Iterator[SampledFrames]:
+    def _sample_chunk(self, file: Opened, info: MediaInfo, chunk: TimeRange, batch: int) -> Iterator[SampledFrames]:
         reading = commands.reading_from(chunk.start_s - _SEEK_MARGIN_S, info)
         canvas = Canvas.of(info)
         packets, _ = self._list(file, reading, until_s=chunk.end_s + MAX_INTERVAL_S)
@@ -115,7 +117,7 @@ class FfmpegFrameSource:
             ),
         )
 
-    def _list(self, file: IO[bytes], reading: Reading, *, until_s: float = math.inf) -> tuple[Packets, str]:
+    def _list(self, file: Opened, reading: Reading, *, until_s: float = math.inf) -> tuple[Packets, str]:
         """The packets from where `reading` begins to a little beyond `until_s`, and what ffmpeg said of the file."""
         listing = PacketListParser(until_s=until_s)
         with self._run(file, commands.list_packets(reading, max_pixels=self._max_pixels)) as process:
@@ -128,7 +130,7 @@ class FfmpegFrameSource:
         return listing.packets(), process.messages
 
     def _decode(
-        self, file: IO[bytes], canvas: Canvas, batch: int, command: Callable[[int], list[str]]
+        self, file: Opened, canvas: Canvas, batch: int, command: Callable[[int], list[str]]
     ) -> Iterator[SampledFrames]:
         """Runs the command that is made for the descriptor on which it is to report the times."""
         times = os.pipe()
@@ -137,12 +139,12 @@ class FfmpegFrameSource:
 
     @contextlib.contextmanager
     def _run(
-        self, file: IO[bytes], command: list[str], *, extra: tuple[int, int] | None = None
+        self, file: Opened, command: list[str], *, extra: tuple[int, int] | None = None
     ) -> Iterator[ConfinedProcess]:
         check_decoder()
-        file.seek(0)
+        file.file.seek(0)
         try:
-            with ConfinedProcess(command, stdin=file, limits=self._limits, extra=extra) as process:
+            with ConfinedProcess(command, stdin=file.file, limits=self._limits, extra=extra, fill=file.fill) as process:
                 yield process
                 refuse_lack_of_memory(process)
         except LimitExceeded as error:
@@ -174,9 +176,19 @@ def refuse_lack_of_memory(process: ConfinedProcess) -> None:
         raise LimitExceeded
 
 
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A file that is open for reading."""
+
+    file: IO[bytes]
+    fill: Callable[[int, int], None] | None = None
+    """Brings a range of it before it is read; None where all of it is there."""
+
+
 @contextlib.contextmanager
-def opened(path: Path) -> Iterator[IO[bytes]]:
+def opened(original: Original) -> Iterator[Opened]:
     """The file, open for reading; UnusableMedia where it is not a readable file with something in it."""
+    path, fill = (original, None) if isinstance(original, Path) else (original.path, original.fill)
     try:
         file = open(path, "rb", buffering=0, opener=_without_waiting)  # noqa: SIM115 (closed below)
     except (FileNotFoundError, NotADirectoryError) as error:
@@ -189,7 +201,7 @@ def opened(path: Path) -> Iterator[IO[bytes]]:
             raise UnusableMedia(FailureReason.UNREADABLE, "This is not a regular file.")
         if not status.st_size:
             raise UnusableMedia(FailureReason.EMPTY, "The file is empty.")
-        yield file
+        yield Opened(file, fill)
 
 
 def _calls_itself_matroska(file: IO[bytes]) -> bool:

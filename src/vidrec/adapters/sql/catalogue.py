@@ -66,13 +66,16 @@ class SqlCatalogue:
             raise _taken(video.external_id) from error
         return self.get([row["id"]])[row["id"]]
 
-    def receive(self, video_id: str, *, size_bytes: int, content_sha256: str) -> bool:
+    def receive(self, video_id: str, *, location: str, size_bytes: int, content_sha256: str) -> bool:
         statement = (
             update(videos)
             .where(videos.c.id == video_id, videos.c.status == VideoStatus.UPLOADING, _LIVE)
-            .values(status=VideoStatus.QUEUED, size_bytes=size_bytes, content_sha256=content_sha256)
+            .values(status=VideoStatus.QUEUED, location=location, size_bytes=size_bytes, content_sha256=content_sha256)
         )
         return self._connection.execute(statement).rowcount > 0
+
+    def set_sha256(self, video_id: str, content_sha256: str) -> None:
+        self._set([video_id], content_sha256=content_sha256)
 
     def withdraw(self, video_id: str) -> None:
         self._connection.execute(

@@ -52,6 +52,10 @@ class SqlUploadRecords:
         statement = delete(uploads).where(uploads.c.id == upload_id, uploads.c.arrived_at.is_(None))
         return self._connection.execute(statement).rowcount > 0
 
+    def declared_sha256(self, video_id: str) -> str | None:
+        statement = select(uploads.c.sha256).where(uploads.c.video_id == video_id)
+        return self._connection.execute(statement).scalar()
+
     def mark_recommendable(self, video_id: str, at: datetime) -> None:
         statement = (
             update(uploads)

@@ -11,7 +11,17 @@ uploads  UploadStore, UploadReceiver, and by the UnitOfWork UploadRecords, Progr
 """
 
 from vidrec.application.ports.access import KeyRecords, Signing
-from vidrec.application.ports.media import Encoder, FrameSource, MediaStore, Renderer
+from vidrec.application.ports.media import (
+    Encoder,
+    FrameSource,
+    ListedObject,
+    MediaStore,
+    ObjectLibrary,
+    Original,
+    PartialFile,
+    Presentation,
+    Renderer,
+)
 from vidrec.application.ports.queue import JobQueue
 from vidrec.application.ports.splits import SplitRange, Splits
 from vidrec.application.ports.sql import (
@@ -53,9 +63,14 @@ __all__ = [
     "Interactions",
     "JobQueue",
     "KeyRecords",
+    "ListedObject",
     "MediaStore",
     "ModelRoles",
     "ModelVersions",
+    "ObjectLibrary",
+    "Original",
+    "PartialFile",
+    "Presentation",
     "Profiles",
     "ProgressNotes",
     "Receipt",

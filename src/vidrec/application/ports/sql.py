@@ -45,9 +45,13 @@ class Catalogue(Protocol):
         Conflict where `external_id` is taken."""
         ...
 
-    def receive(self, video_id: str, *, size_bytes: int, content_sha256: str) -> bool:
-        """The bytes of a video that was `uploading` are there: status `queued`. False (and nothing written) where it is
-        not `uploading` or deleted."""
+    def receive(self, video_id: str, *, location: str, size_bytes: int, content_sha256: str) -> bool:
+        """The bytes of a video that was `uploading` are at this location: status `queued`. The digest is empty where
+        nobody knows it yet. False (and nothing written) where it is not `uploading` or deleted."""
+        ...
+
+    def set_sha256(self, video_id: str, content_sha256: str) -> None:
+        """What was learned of the bytes while they were read; nothing where the video is deleted."""
         ...
 
     def withdraw(self, video_id: str) -> None:
@@ -62,7 +66,8 @@ class Catalogue(Protocol):
         ...
 
     def recommendable(self, video_ids: Sequence[str]) -> Mapping[str, str]:
-        """video id -> content_sha256 of those that may be shown now: indexed, available, not deleted. A light query."""
+        """video id -> content_sha256 (empty where it is not known) of those that may be shown now: indexed, available,
+        not deleted. A light query."""
         ...
 
     def resolve(self, external_ids: Sequence[str]) -> Mapping[str, str]:

@@ -17,6 +17,8 @@ class Conditions:
     size: int | None = None
     content_type: str | None = None
     sha256: str | None = None
+    if_none_match: bool = False
+    """Refused where an object is there, whatever the store does without being asked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,16 +50,18 @@ class ArrivedObject:
     etag: str
     sha256: str | None
     """None where the store did not see the bytes go by."""
+    version: str | None = None
+    """The store's name of this very object, where it keeps those that came before too."""
 
 
 class UploadStore(Protocol):
     """A media store that takes bytes from outside. StoreUnavailable where it does not answer.
 
-    An object appears as a whole or not at all, and the one that is there is never replaced.
-    """
+    An object appears as a whole or not at all. The one that is there is never replaced, but on an S3 store by an
+    address that was signed without `if_none_match`: then `location` is bound to the one that was found."""
 
-    def location(self, bucket: str, key: str) -> str:
-        """The MediaStore location of what arrives under this key."""
+    def location(self, bucket: str, key: str, found: ArrivedObject | None = None) -> str:
+        """The MediaStore location of what arrives under this key, or of this object that is there."""
         ...
 
     def sign_put(self, bucket: str, key: str, conditions: Conditions, *, lifetime_s: float) -> SignedRequest:
@@ -82,7 +86,8 @@ class UploadStore(Protocol):
         self, bucket: str, key: str, store_id: str, parts: Sequence[ArrivedPart], *, sha256: str | None = None
     ) -> ArrivedObject:
         """Makes the object of these parts. What is complete already is answered again. NotFound where neither upload
-        nor object is there; InvalidInput where the bytes are not those of `sha256`: then the parts stay."""
+        nor object is there; InvalidInput where the bytes are not those of `sha256`: then the parts stay. A store that
+        does not see the bytes go by leaves that to whoever reads them."""
         ...
 
     def abort(self, bucket: str, key: str, store_id: str) -> None:
@@ -91,6 +96,10 @@ class UploadStore(Protocol):
 
     def stat(self, bucket: str, key: str) -> ArrivedObject | None:
         """The object, where it is there; without its digest where that would mean to read it."""
+        ...
+
+    def find(self, bucket: str, keys: Sequence[str]) -> Mapping[str, ArrivedObject]:
+        """Those of these objects that are there, by key, as `stat` answers them; with few calls where few are."""
         ...
 
     def receiving(self, bucket: str, key: str) -> bool:
@@ -163,6 +172,10 @@ class UploadRecords(Protocol):
 
     def remove(self, upload_id: str) -> bool:
         """Forgets an upload that has not arrived; False where it has, or is unknown."""
+        ...
+
+    def declared_sha256(self, video_id: str) -> str | None:
+        """What the upload of this video was declared to be."""
         ...
 
     def mark_recommendable(self, video_id: str, at: datetime) -> None:

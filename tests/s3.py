@@ -1,0 +1,56 @@
+"""Real S3 servers for tests: versitygw where it was built, otherwise rclone from PyPI; both in the full run.
+
+What rclone's server cannot do is skipped with the reason: it takes `If-None-Match` and `If-Match` without a word and
+does nothing about them, keeps no versions and no checksums, and does not sign what it should."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.servers import ACCESS_KEY, RCLONE, SECRET_KEY, VERSITYGW, Server, running, s3_server, s3_servers
+from vidrec.adapters.s3 import S3, S3Options
+from vidrec.domain.models import new_id
+
+HERE = s3_servers()
+NAMES = [name for name in (VERSITYGW, RCLONE) if name in HERE]
+PARAMS = [pytest.param(name, marks=pytest.mark.full if i else ()) for i, name in enumerate(NAMES)]
+"""For fixtures: the best server in every run, the other one in the full one."""
+
+
+@dataclass
+class S3Server:
+    """A running server, and the client of it."""
+
+    name: str
+    server: Server
+    s3: S3
+
+    def bucket(self, *, versions: bool = False) -> str:
+        """A new bucket."""
+        name = f"b-{new_id()}"
+        self.s3.client.create_bucket(Bucket=name)
+        if versions:
+            self.s3.client.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
+        return name
+
+    def needs(self, what: str) -> None:
+        """Skips where the server cannot do that."""
+        if self.name == RCLONE:
+            pytest.skip(f"rclone's server does not know {what}")
+
+
+@contextmanager
+def s3_running(name: str, folder: Path) -> Iterator[S3Server]:
+    """The server of that name for the time of the block, and its credentials in the environment."""
+    with pytest.MonkeyPatch.context() as environment, running(s3_server(name, folder)) as server:
+        environment.setenv("AWS_ACCESS_KEY_ID", ACCESS_KEY)
+        environment.setenv("AWS_SECRET_ACCESS_KEY", SECRET_KEY)
+        environment.setenv("AWS_EC2_METADATA_DISABLED", "true")
+        s3 = S3(S3Options(endpoint=server.uri, region="us-east-1", path_style=True))
+        yield S3Server(name, server, s3)
+        s3.close()
