@@ -25,6 +25,7 @@ pytestmark = [
     pytest.mark.skipif(VERSITYGW not in s3_servers(), reason="versitygw is not here; `make versitygw` builds it"),
 ]
 READY_MS = 120_000
+PLAYED = "() => { const v = document.getElementById('video'); return v.error || v.currentTime > 0.5; }"
 NAME = "떡볶이 Tteokbokki.webm"
 
 
@@ -87,7 +88,11 @@ def test_a_webm_goes_into_the_bucket_and_plays_from_there(whole: Running, browse
     expect(row.locator(".thumb img")).to_be_visible()
 
     page.goto(f"/?user=mina&play={video_id}")
-    page.wait_for_function("() => document.getElementById('video').currentTime > 0.5", timeout=30_000)
+    video = page.locator("#video")
+    video.evaluate("v => { v.muted = true; v.play(); }")  # nobody clicked: browsers play no sound then
+    page.wait_for_function(PLAYED, timeout=30_000)
+    assert video.evaluate("v => v.error && v.error.message") is None
+    assert video.get_attribute("crossorigin") == "anonymous"
     assert f"GET {store}" in sent
     picture = page.evaluate(
         """() => { const v = document.getElementById('video'), c = document.createElement('canvas');
