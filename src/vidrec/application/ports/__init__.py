@@ -6,9 +6,11 @@ queue    JobQueue
 vectors  VectorIndex
 media    MediaStore, FrameSource, Renderer, Encoder
 uploads  UploadStore, UploadReceiver, and by the UnitOfWork UploadRecords, ProgressNotes
+observing  Observers: Observe, AroundJob
 """
 
 from vidrec.application.ports.media import Encoder, FrameSource, MediaStore, Renderer
+from vidrec.application.ports.observing import AroundJob, Observe, Observers, unobserved
 from vidrec.application.ports.queue import JobQueue
 from vidrec.application.ports.sql import (
     Catalogue,
@@ -36,6 +38,7 @@ from vidrec.application.ports.uploads import (
 from vidrec.application.ports.vectors import Hit, VectorIndex
 
 __all__ = [
+    "AroundJob",
     "ArrivedObject",
     "ArrivedPart",
     "Catalogue",
@@ -49,6 +52,8 @@ __all__ = [
     "JobQueue",
     "MediaStore",
     "ModelVersions",
+    "Observe",
+    "Observers",
     "Profiles",
     "ProgressNotes",
     "Receipt",
@@ -62,4 +67,5 @@ __all__ = [
     "UploadStore",
     "VectorIndex",
     "VideoChanges",
+    "unobserved",
 ]
