@@ -63,6 +63,10 @@ format: $(DEV)/.ready ## Format the code
 bench: $(DEV)/.ready ## Measure: encoder, search, decode, ingest, recommend, upload, memory; writes docs/benchmarks.md
 	$(foreach part,encoder search decode ingest recommend upload memory,$(DEV)/bin/python -m bench.$(part)$(newline))
 
+.PHONY: bench-scale
+bench-scale: $(DEV)/.ready ## Measure at scale: /recommend at 100,000 videos on a Milvus server; writes docs/benchmarks.md
+	$(DEV)/bin/python -m bench.scale_recommend
+
 .PHONY: bench-gpu
 bench-gpu: ## Measure the encoder on a GPU (skips in one sentence without one; makes .venv-gpu, 3 GB)
 	@if [[ -e /dev/nvidia0 || "$$(nvidia-smi -L 2>/dev/null)" == GPU* ]]; then \
