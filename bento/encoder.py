@@ -22,6 +22,7 @@ from bento.settings import load_encoder_settings
 from vidrec.adapters.onnx_encoder import OnnxEncoder
 from vidrec.domain.errors import VidrecError
 from vidrec.model.manifest import ONNX_FILE, load_model_dir
+from vidrec.telemetry import Traces, configure_logging
 
 log = logging.getLogger("bentoml.vidrec")
 
@@ -45,6 +46,8 @@ class Encoder:
         _die_with_parent()
         try:
             settings = load_encoder_settings()
+            if settings.log_format == "json":
+                configure_logging("INFO", "json")
             manifest = load_model_dir(settings.model)
             encoder = OnnxEncoder(
                 settings.model / ONNX_FILE,
@@ -60,6 +63,7 @@ class Encoder:
             os.kill(os.getppid(), signal.SIGTERM)
             os._exit(2)
         encoder.warm_up()
+        routes.traces = Traces.from_environment("vidrec-encoder")
         self._batcher = Batcher(encoder.run, max_waiting=settings.queue)
         routes.open(
             self._batcher,
@@ -84,6 +88,7 @@ class Encoder:
     def drain(self) -> None:
         """Encodes what was accepted; uvicorn waits for the answers to be sent."""
         self._batcher.close()
+        routes.traces.close()
 
 
 def _die_with_parent() -> None:

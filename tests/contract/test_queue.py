@@ -407,3 +407,20 @@ def test_threads_never_share_a_job(database: SqlDatabase, queue: SqliteQueue) ->
     with ThreadPoolExecutor(6) as pool:
         done = [job_id for mine in pool.map(work, range(6)) for job_id in mine]
     assert sorted(done) == sorted(ids)
+
+
+def test_the_oldest_wait_is_that_of_the_job_that_is_due_longest(
+    database: SqlDatabase, queue: SqliteQueue, clock: Clock
+) -> None:
+    assert queue.oldest_wait_s() == 0
+    enqueue(database, queue, job(1))
+    clock.advance(5)
+    enqueue(database, queue, job(2))
+    clock.advance(2)
+    assert queue.oldest_wait_s() == pytest.approx(7, abs=0.1)
+    first = lease(queue)
+    assert queue.oldest_wait_s() == pytest.approx(2, abs=0.1)
+    queue.retry(first, "later")  # not due yet
+    assert queue.oldest_wait_s() == pytest.approx(2, abs=0.1)
+    complete(database, queue, lease(queue))
+    assert queue.oldest_wait_s() == 0

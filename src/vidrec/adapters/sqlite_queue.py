@@ -133,6 +133,13 @@ class SqliteQueue:
             rows = uow.connection.execute(select(jobs.c.state, func.count()).group_by(jobs.c.state))
             return {JobState(state): count for state, count in rows}
 
+    def oldest_wait_s(self) -> float:
+        now = self._clock()
+        waiting = select(func.min(jobs.c.run_at)).where(jobs.c.state == JobState.QUEUED, jobs.c.run_at <= now)
+        with self._database.snapshot() as uow:
+            since = uow.connection.execute(waiting).scalar()
+        return 0.0 if since is None else max(0.0, (now - since).total_seconds())
+
     def _next_due(self, kinds: Sequence[str], now: datetime) -> Any:
         return (
             select(jobs.c.id)

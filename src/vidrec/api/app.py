@@ -17,9 +17,11 @@ from vidrec.api.context import Context
 from vidrec.api.errors import install_error_handlers
 from vidrec.api.metrics import Metrics, Observed
 from vidrec.api.parameters import DecodedOnce
+from vidrec.api.requests import Requests
 from vidrec.api.streams import EventStreams
 from vidrec.application.services import Services
 from vidrec.domain.errors import StoreUnavailable
+from vidrec.telemetry import Telemetry
 
 log = logging.getLogger(__name__)
 
@@ -37,10 +39,14 @@ def create_app(
     max_image_bytes: int = 10 << 20,
     popular_refresh_s: float = 5.0,
     max_event_streams: int = 100,
+    index_patience_s: float = 5.0,
+    telemetry: Telemetry | None = None,
 ) -> FastAPI:
     """The app over these use cases, which it does not close. `public_url`: what links start with, empty for relative
-    ones."""
-    metrics = Metrics(services.database, services.queue)
+    ones; `index_patience_s`: how long one request may wait for the vector index in all; `telemetry`: the process's, by
+    default one of the app's own."""
+    telemetry = telemetry or Telemetry("vidrec-api")
+    metrics = Metrics(services.database, services.queue, telemetry.registry)
     app = FastAPI(
         title="vidrec",
         version=__version__,
@@ -65,6 +71,7 @@ def create_app(
         app.include_router(part.router)
     app.add_middleware(DecodedOnce)
     app.add_middleware(Observed, metrics=metrics)
+    app.add_middleware(Requests, telemetry=telemetry, deadline_s=index_patience_s)
     return app
 
 

@@ -1,4 +1,4 @@
-"""Prometheus metrics of the API, in a registry of each app's own, and the middleware that counts requests."""
+"""Prometheus metrics of the API, in the registry of the process, and the middleware that counts requests."""
 
 from __future__ import annotations
 
@@ -8,10 +8,8 @@ from collections.abc import Iterable, Mapping
 from itertools import accumulate
 from typing import Any
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily, Metric
-from prometheus_client.platform_collector import PlatformCollector
-from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
 from vidrec.api.errors import problem
@@ -26,15 +24,14 @@ MAX_UPLOADING = 64
 """So many files or parts may come in at once; they wait for their senders, so that they are counted by themselves."""
 _UPLOADS = "/upload/"
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
-disable_created_metrics()  # type: ignore[no-untyped-call]
 _NEVER_TURNED_AWAY = frozenset({"/livez", "/readyz", "/metrics"})
 
 
 class Metrics:
     """Counters of one app."""
 
-    def __init__(self, database: Database, queue: JobQueue) -> None:
-        self._registry = CollectorRegistry()
+    def __init__(self, database: Database, queue: JobQueue, registry: CollectorRegistry) -> None:
+        self._registry = registry
         self.requests = Counter(
             "vidrec_http_requests",
             "Requests by route and status.",
@@ -57,9 +54,10 @@ class Metrics:
         self.degraded = Counter(
             "vidrec_degraded", "Recommendations answered while a store did not answer.", registry=self._registry
         )
+        self.items = Counter(
+            "vidrec_recommended_items", "Videos recommended, by where they come from.", ["source"], registry=registry
+        )
         self._registry.register(_StoreCollector(database, queue))
-        ProcessCollector(registry=self._registry)
-        PlatformCollector(registry=self._registry)
 
     def exposition(self) -> bytes:
         """Prometheus text format."""
@@ -81,12 +79,14 @@ class _StoreCollector(Collector):
             with self._database.snapshot() as uow:
                 videos = uow.catalogue.counts()
                 took = uow.uploads.seconds_to_recommendable()
-            jobs = self._queue.counts()
+            jobs, oldest_s = self._queue.counts(), self._queue.oldest_wait_s()
         except StoreUnavailable as error:
             log.warning("no metrics of videos and jobs: %s", error)
             return
         yield _by("vidrec_videos", "Videos by status.", "status", videos)
         yield _by("vidrec_jobs", "Jobs by state.", "state", jobs)
+        text = "For how long the job that is due longest has waited for a worker."
+        yield GaugeMetricFamily("vidrec_jobs_oldest_wait_seconds", text, value=oldest_s)
         yield _seconds(*took)
 
 

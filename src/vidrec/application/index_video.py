@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Generator, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
+from contextvars import copy_context
 from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
@@ -20,9 +21,9 @@ import numpy.typing as npt
 
 from vidrec.application import pictures
 from vidrec.application.patience import Patience
-from vidrec.application.ports import Encoder, FrameSource, MediaStore, VectorIndex
+from vidrec.application.ports import Encoder, FrameSource, MediaStore, Observe, VectorIndex, unobserved
 from vidrec.application.progress import Report, untold
-from vidrec.application.read_ahead import read_ahead
+from vidrec.application.read_ahead import observed, read_ahead
 from vidrec.domain.errors import FailureReason, NotFound, UnusableMedia
 from vidrec.domain.models import (
     Embeddings,
@@ -91,13 +92,22 @@ class VideoIndexer:
     """Writes what is recommended from. Doing it twice gives the same rows and pictures. Thread-safe."""
 
     def __init__(
-        self, index: VectorIndex, frames: FrameSource, encoder: Encoder, store: MediaStore, *, batch: int = BATCH
+        self,
+        index: VectorIndex,
+        frames: FrameSource,
+        encoder: Encoder,
+        store: MediaStore,
+        *,
+        batch: int = BATCH,
+        observe: Observe = unobserved,
     ) -> None:
+        """`observe` is told of the stages: probe, decode and encode of a batch of frames, index."""
         self._index = index
         self._frames = frames
         self._encoder = encoder
         self._store = store
         self._batch = batch
+        self._observe = observe
 
     def index(self, video: Video, model: ModelVersion, patiently: Patience, report: Report = untold) -> Indexed:
         """Probes, samples, encodes and writes pictures, segments, and the video's row last; `report` is told how far it
@@ -107,7 +117,8 @@ class VideoIndexer:
         """
         try:
             with self._store.local(video.location) as path:
-                media = self._frames.probe(path)
+                with self._observe("probe"):
+                    media = self._frames.probe(path)
                 segments, middles = self._segments(video.id, path, media, model, patiently, report)
         except NotFound as error:
             raise UnusableMedia(FailureReason.MISSING, f"the file is not there any more: {error}") from error
@@ -117,7 +128,8 @@ class VideoIndexer:
         for number in range(len(segments), video.segment_count):
             patiently(partial(self._store.delete, pictures.segment_prefix(video.id, number)))
         row = VideoVector(video_id=video.id, category=video.category, duration_s=media.duration_s, embedding=vector)
-        patiently(lambda: self._index.upsert(model, row, segments))
+        with self._observe("index"):
+            patiently(lambda: self._index.upsert(model, row, segments))
         return Indexed(media, len(segments))
 
     def remove(self, video_id: str, model: ModelVersion) -> None:
@@ -148,7 +160,7 @@ class VideoIndexer:
     def _sampled(self, path: Path, media: MediaInfo, report: Report) -> Generator[tuple[TimeRange, SampledFrames]]:
         length = int(media.duration_s) or None
         for chunk in chunks(media.duration_s):
-            for batch in self._frames.sample(path, media, chunk, batch=self._batch):
+            for batch in observed(self._frames.sample(path, media, chunk, batch=self._batch), self._observe, "decode"):
                 report(VideoProgress(Stage.DECODING, int(batch.times_s[-1]), length))
                 yield chunk, batch
         report(_EMBEDDING)
@@ -159,7 +171,8 @@ class VideoIndexer:
         """The same frames with their embeddings, in order; chunks follow each other without a pause of the encoder."""
 
         def encode(chunk: TimeRange, batch: SampledFrames) -> _Encoded:
-            embeddings = patiently(lambda: self._encoder.encode(batch.frames, model_version=model.version))
+            with self._observe("encode"):
+                embeddings = patiently(lambda: self._encoder.encode(batch.frames, model_version=model.version))
             contrast = batch.frames[:, ::8, ::8].std(axis=(1, 2, 3), dtype=np.float32)
             return _Encoded(chunk, batch.times_s, embeddings, batch.pictures, contrast)
 
@@ -167,7 +180,7 @@ class VideoIndexer:
         with ThreadPoolExecutor(IN_FLIGHT, thread_name_prefix="encode") as pool:
             try:
                 for chunk, batch in sampled:
-                    waiting.append(pool.submit(encode, chunk, batch))
+                    waiting.append(pool.submit(copy_context().run, encode, chunk, batch))
                     if len(waiting) > IN_FLIGHT:
                         yield waiting.popleft().result()
                 while waiting:

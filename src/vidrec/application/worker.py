@@ -27,6 +27,7 @@ from vidrec.application.ports import (
     FrameSource,
     JobQueue,
     MediaStore,
+    Observers,
     Renderer,
     UnitOfWork,
     VectorIndex,
@@ -51,6 +52,7 @@ SIGNAL_S = 0.5
 """A signal that comes just as the main thread begins to wait is handled only when it wakes: so long at most."""
 LOW_PRIORITY_POLL = 5
 """The thread for that looks so many times less often."""
+_INDEXED = "%s (%s) indexed: %.1f s of video, %d segments, in %.1f s"
 MODEL_POLL_S = 1.0
 """How often a worker looks whether the encoder holds the active model version, while it does not."""
 
@@ -80,6 +82,7 @@ class Worker:
         patience_s: float = PATIENCE_S,
         recommendation_days: float = 30.0,
         sweep: Callable[[], object] | None = None,
+        observers: Observers = Observers(),  # noqa: B008 - it is frozen
     ) -> None:
         """`sweep`: what is to be looked for again and again, such as uploads that nobody told of."""
         self._database = database
@@ -87,7 +90,8 @@ class Worker:
         self._index = index
         self._encoder = encoder
         self._store = store
-        self._indexer = VideoIndexer(index, frames, encoder, store)
+        self._indexer = VideoIndexer(index, frames, encoder, store, observe=observers.step)
+        self._around_job = observers.job
         self._renderer = VideoRenderer(frames, renderer, store)
         self._lease_s = lease_s
         self._poll_s = poll_s
@@ -165,7 +169,8 @@ class Worker:
         lease = _Lease(job)
         self._leases.add(lease)
         try:
-            self._do(job, Patience(lost=lease.lost, stop=self._stop, limit_s=self._patience_s))
+            with self._around_job(job):
+                self._do(job, Patience(lost=lease.lost, stop=self._stop, limit_s=self._patience_s))
         finally:
             self._leases.discard(lease)
 
@@ -237,14 +242,8 @@ class Worker:
             return
         self._written.set()
         self._end(job, video, model, done)
-        log.info(
-            "%s (%s) indexed: %.1f s of video, %d segments, in %.1f s",
-            video.title,
-            video.id,
-            done.media.duration_s,
-            done.segment_count,
-            time.monotonic() - started,
-        )
+        took_s = time.monotonic() - started
+        log.info(_INDEXED, video.title, video.id, done.media.duration_s, done.segment_count, took_s)
 
     def _ready_model(self, patiently: Patience) -> ModelVersion:
         """The active model version; waits until there is one and the encoder holds it."""

@@ -12,9 +12,10 @@ from typing import Annotated
 
 import typer
 
-from vidrec.cli.console import log_to_stderr, say
+from vidrec.cli.console import say
 from vidrec.domain.errors import InvalidInput
 from vidrec.settings import Settings, load_settings
+from vidrec.telemetry import Telemetry, Traces, configure_logging
 
 _BACKLOG = 2048
 _M_ARENA_MAX, _M_MMAP_THRESHOLD = -8, -3
@@ -29,7 +30,7 @@ def command(
     """Serve the HTTP API and the page until SIGTERM or Ctrl-C; requests that were begun are ended."""
     _use_threads_sparingly()
     settings = load_settings(host=host, port=port, data_dir=data)
-    log_to_stderr(settings.log_level)
+    configure_logging(settings.log_level, settings.log_format)
     with _listen(settings) as listening:
         _serve(settings, listening)
 
@@ -58,7 +59,8 @@ def _serve(settings: Settings, listening: socket.socket) -> None:
     from vidrec.api.server import make_server
     from vidrec.bootstrap import open_services
 
-    services = open_services(settings)
+    telemetry = Telemetry("vidrec-api", Traces.from_environment("vidrec-api"))
+    services = open_services(settings, telemetry)
     try:
         app = create_app(
             services,
@@ -66,6 +68,8 @@ def _serve(settings: Settings, listening: socket.socket) -> None:
             max_image_bytes=settings.max_image_bytes,
             popular_refresh_s=settings.popular_refresh_s,
             max_event_streams=settings.max_event_streams,
+            index_patience_s=settings.milvus_timeout_s,
+            telemetry=telemetry,
         )
         name = f"[{settings.host}]" if ":" in settings.host else settings.host
         say(f"vidrec api: http://{name}:{listening.getsockname()[1]}")
@@ -74,3 +78,4 @@ def _serve(settings: Settings, listening: socket.socket) -> None:
         make_server(app).run(sockets=[listening])
     finally:
         services.close()
+        telemetry.close()

@@ -14,12 +14,14 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from vidrec.adapters.sql.catalogue import SqlCatalogue
 from vidrec.adapters.sql.interactions import SqlInteractions
 from vidrec.adapters.sql.models import SqlModelVersions
+from vidrec.adapters.sql.observed import observe_statements
 from vidrec.adapters.sql.profiles import SqlProfiles
 from vidrec.adapters.sql.progress import SqlProgressNotes
 from vidrec.adapters.sql.receipts import SqlReceipts
 from vidrec.adapters.sql.recommendations import SqlRecommendations
 from vidrec.adapters.sql.schema import SCHEMA_REVISION
 from vidrec.adapters.sql.uploads import SqlUploadRecords
+from vidrec.application.ports import Observe, unobserved
 from vidrec.domain.errors import InvalidInput, StoreUnavailable
 
 _BUSY_S = 10.0
@@ -44,8 +46,10 @@ class SqlUnitOfWork:
 class SqlDatabase:
     """Implements the Database port on any SQLAlchemy URL. Thread-safe; connections are pooled."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, observe: Observe = unobserved) -> None:
         self._engine = open_engine(url)
+        if observe is not unobserved:
+            observe_statements(self._engine, observe)
 
     @contextmanager
     def transaction(self) -> Iterator[SqlUnitOfWork]:
