@@ -22,7 +22,7 @@ from tests.contract.test_index import expect, model_version, segments, vectors, 
 from tests.servers import Server, ServerFailed, free_port, milvus_server
 from vidrec.adapters.milvus import Access, Hnsw, MilvusIndex, upkeep
 from vidrec.adapters.milvus.light import import_pymilvus
-from vidrec.application.deadline import within
+from vidrec.application.deadline import waiting_at_most
 from vidrec.domain.errors import IndexUnavailable, InvalidInput
 
 ROOT = "root:Milvus"
@@ -250,7 +250,7 @@ def test_retries_end_with_the_deadline_of_the_request(between: Between, index: M
     index.create(model)
     between.fail["Search"] = 10**6
     started = time.monotonic()
-    with within(0.1), pytest.raises(IndexUnavailable, match="moving house"):
+    with waiting_at_most(0.1), pytest.raises(IndexUnavailable, match="moving house"):
         index.search(model, vectors(1, 1), limit=1)
     assert time.monotonic() - started < 0.6
     index.drop(model)

@@ -71,7 +71,7 @@ def create_app(
         app.include_router(part.router)
     app.add_middleware(DecodedOnce)
     app.add_middleware(Observed, metrics=metrics)
-    app.add_middleware(Requests, telemetry=telemetry, deadline_s=index_patience_s)
+    app.add_middleware(Requests, telemetry=telemetry, patience_s=index_patience_s)
     return app
 
 

@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from vidrec.api.errors import problem
+from vidrec.api.errors import BUG, problem
 from vidrec.application.ports import Database, JobQueue
 from vidrec.domain.errors import StoreUnavailable
 
@@ -137,7 +137,7 @@ class Observed:
 
         self._uploading += 1
         try:
-            await self._app(scope, receive, observed_send)
+            await self._answered(scope, receive, observed_send)
         finally:
             self._uploading -= 1
 
@@ -158,10 +158,28 @@ class Observed:
 
         self._change_waiting(1)
         try:
-            await self._app(scope, receive, observed_send)
+            await self._answered(scope, receive, observed_send)
         finally:
-            if status == 0:  # the client went away, or the app broke before it answered
+            if status == 0:  # the client went away
                 self._change_waiting(-1)
+
+    async def _answered(self, scope: Any, receive: Any, send: Any) -> None:
+        """A bug of ours is logged and answered here, where the line and the answer carry the request's id and are
+        counted: what surrounds this app knows nothing of either."""
+        begun = False
+
+        async def noting(message: Any) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, noting)
+        except Exception:
+            if begun:
+                raise
+            log.exception("%s %s failed", scope["method"], scope["path"])
+            await problem(500, BUG)(scope, receive, send)
 
     async def _turn_away(self, why: str, scope: Any, receive: Any, send: Any) -> None:
         self._metrics.requests.labels(scope["method"], "turned away", 503).inc()

@@ -1,4 +1,4 @@
-"""What surrounds every request: its id, its deadline, its trace."""
+"""What surrounds every request: its id, its patience, its trace."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import uuid
 from typing import Any
 
 from vidrec.application.carried import carrying
-from vidrec.application.deadline import within
+from vidrec.application.deadline import waiting_at_most
 from vidrec.telemetry import Telemetry, about
 
 log = logging.getLogger(__name__)
@@ -22,12 +22,12 @@ _UNTRACED = frozenset({"/livez", "/readyz", "/metrics"})
 class Requests:
     """ASGI middleware, the outermost. A request's id is the client's `X-Request-ID` where that is 1 to 128 harmless
     characters, else a new one; it is answered in the same header, is in every line logged on the request's behalf, and
-    goes with jobs and calls that the request asks for. `deadline_s`: how long it may wait for the index in all."""
+    goes with jobs and calls that the request asks for. `patience_s`: how long it may wait for the index in all."""
 
-    def __init__(self, app: Any, telemetry: Telemetry, deadline_s: float) -> None:
+    def __init__(self, app: Any, telemetry: Telemetry, patience_s: float) -> None:
         self._app = app
         self._telemetry = telemetry
-        self._deadline_s = deadline_s
+        self._patience_s = patience_s
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "http":
@@ -36,7 +36,7 @@ class Requests:
         request_id = _request_id(scope["headers"])
         traces = self._telemetry.traces
         if not traces.on or scope["path"] in _UNTRACED:
-            with about(request_id=request_id), carrying({"request_id": request_id}), within(self._deadline_s):
+            with about(request_id=request_id), carrying({"request_id": request_id}), waiting_at_most(self._patience_s):
                 await self._answer(scope, receive, send, request_id, None)
             return
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
@@ -44,7 +44,7 @@ class Requests:
             traces.serving(scope["method"], headers, **{"http.request.method": scope["method"]}) as span,
             about(request_id=request_id, trace_id=traces.trace_id()),
             carrying({"request_id": request_id, **traces.headers()}),
-            within(self._deadline_s),
+            waiting_at_most(self._patience_s),
         ):
             await self._answer(scope, receive, send, request_id, span)
 

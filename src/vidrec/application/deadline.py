@@ -1,6 +1,8 @@
-"""How long what is going on may still take: said once where a request begins, heeded by whatever waits on its behalf.
+"""How long what is done on a request's behalf may wait for something in all: said once where the request begins, heeded
+and drawn from by every wait.
 
-It belongs to the context (contextvars): threads that a web framework runs a request on inherit it, others have none.
+What is counted is time spent waiting, not time since the request came: a slow client or an encoder must not use up what
+the index may take. It belongs to the context (contextvars); threads that a web framework runs a request on share it.
 """
 
 from __future__ import annotations
@@ -10,23 +12,29 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-_ends_at: ContextVar[float | None] = ContextVar("vidrec_deadline", default=None)
+_left: ContextVar[list[float] | None] = ContextVar("vidrec_patience_left", default=None)
 _LEAST_S = 0.001
-"""What is left of a deadline that is over: nothing could be given to a client library as a timeout."""
+"""What is left where nothing is: nothing could be given to a client library as a timeout."""
 
 
 @contextmanager
-def within(seconds: float) -> Iterator[None]:
-    """The block may wait for so long in all; an earlier deadline that holds already stays."""
-    ends_at, before = time.monotonic() + seconds, _ends_at.get()
-    token = _ends_at.set(ends_at if before is None else min(before, ends_at))
+def waiting_at_most(seconds: float) -> Iterator[None]:
+    """The waits of the block may take so long in all."""
+    token = _left.set([seconds])
     try:
         yield
     finally:
-        _ends_at.reset(token)
+        _left.reset(token)
 
 
-def at_most(seconds: float) -> float:
-    """So many seconds, or what is left of the deadline where that is less; always above 0."""
-    ends_at = _ends_at.get()
-    return seconds if ends_at is None else max(_LEAST_S, min(seconds, ends_at - time.monotonic()))
+@contextmanager
+def waiting(seconds: float) -> Iterator[float]:
+    """One wait of at most so many seconds: gives how long it may take, which is less where less is left, and takes away
+    what it took. Where nothing was said, it may take all it asks for."""
+    left = _left.get()
+    begun = time.monotonic()
+    try:
+        yield seconds if left is None else max(_LEAST_S, min(seconds, left[0]))
+    finally:
+        if left is not None:
+            left[0] -= time.monotonic() - begun

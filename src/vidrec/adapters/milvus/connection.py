@@ -24,7 +24,7 @@ from vidrec.adapters.milvus.failures import (
     vendor_errors,
 )
 from vidrec.adapters.milvus.light import import_pymilvus
-from vidrec.application.deadline import at_most
+from vidrec.application.deadline import waiting
 from vidrec.application.ports import Observe, unobserved
 from vidrec.domain.errors import IndexUnavailable, InvalidInput
 
@@ -130,10 +130,9 @@ class MilvusConnection:
     ) -> T:
         """What `operation` answers, given the client and the seconds that are left; tried again as said above, and with
         the collection `loads` loaded where that was missing. IndexUnavailable."""
-        given_s = at_most(timeout_s or self._timeout_s)
-        ends_at = time.monotonic() + given_s
         pauses = [] if self._down else [pause * random.uniform(0.7, 1.3) for pause in _PAUSES_S]
-        with self._observe(step), self._one_at_a_time_while_down():
+        with self._observe(step), self._one_at_a_time_while_down(), waiting(timeout_s or self._timeout_s) as given_s:
+            ends_at = time.monotonic() + given_s
             while True:
                 try:
                     answer = self._attempt(operation, loads, ends_at)
