@@ -64,8 +64,8 @@ bench: $(DEV)/.ready ## Measure: encoder, search, decode, ingest, recommend, upl
 	$(foreach part,encoder search decode ingest recommend upload memory,$(DEV)/bin/python -m bench.$(part)$(newline))
 
 .PHONY: bench-scale
-bench-scale: $(DEV)/.ready ## Measure what a cluster is for: ten million interactions (5 GB of disk), a long video over workers; writes docs/benchmarks.md
-	$(foreach part,interactions split,$(DEV)/bin/python -m bench.$(part)$(newline))
+bench-scale: $(DEV)/.ready ## Measure what a cluster is for: 10 million interactions (5 GB of disk), 100,000 videos, a long video over workers
+	$(foreach part,interactions scale_recommend split,$(DEV)/bin/python -m bench.$(part)$(newline))
 
 .PHONY: bench-gpu
 bench-gpu: ## Measure the encoder on a GPU (skips in one sentence without one; makes .venv-gpu, 3 GB)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import httpx
 import numpy as np
@@ -53,6 +54,10 @@ N = 20
 PER_INTEREST = 100
 CLIENTS = 8
 SECONDS = 5.0
+SETTLE_S = 3.0
+METHOD = f"""{USERS} users who watched
+{LIKED} videos of one to five kinds; one request at a time, in turns with the search of the same user. A first request
+reads the segments of its page from Milvus for the reasons, later ones find them in the API's memory."""
 MODEL = ModelVersion(version="mbench0000000", name="bench", dimension=DIMENSION, trained=True)
 MEDIA = MediaInfo(container="webm", video_codec="vp9", audio_codec=None, width=1280, height=720, duration_s=60.0)
 
@@ -65,39 +70,86 @@ class Library:
     cluster: npt.NDArray[np.intp]
 
 
+@dataclass(frozen=True)
+class Times:
+    """Seconds, taken in turns."""
+
+    bare: Sequence[float]
+    whole: Sequence[float]
+    trivial: Sequence[float]
+
+    @classmethod
+    def taken(cls, http: httpx.Client, users: Sequence[str], searches: Sequence[Callable[[], object]]) -> Times:
+        times = [
+            (_timed(search), _timed(partial(_ask, http, user)), _timed(partial(http.get, "/livez")))
+            for user, search in zip(users, searches, strict=True)
+        ]
+        return cls(*zip(*times, strict=True))
+
+    @property
+    def ratio(self) -> float:
+        return statistics.median(self.whole) / statistics.median(self.bare)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What `measure` found."""
+
+    first: Times
+    later: Times
+    rates: Sequence[float]
+    resident: float
+
+
 def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        with running(milvus_lite(folder / "vectors")) as milvus:
-            url = f"sqlite:///{folder / 'vidrec.db'}"
-            migrate(url)
-            database = SqlDatabase(url)
-            index = MilvusIndex(milvus.uri, timeout_s=30.0)
-            library = _fill(database, index, milvus.uri)
-            _watch(database, index, library)
-            with running(_api(folder, milvus.uri)) as api:
-                _measure(api.uri, milvus.uri, database)
-            index.close()
-            database.close()
+        found = measure(milvus_lite(folder / "vectors"), folder, VIDEOS)
+    write(
+        "recommend",
+        f"""## /recommend at {VIDEOS:,} videos
+
+{VIDEOS:,} videos of {SEGMENTS} segments, {DIMENSION} dimensions, on Milvus Lite, flushed; {METHOD}
+
+{results(found, 2.0, 1.3)}""",
+    )
+
+
+def measure(milvus: Server, folder: Path, count: int) -> Measured:
+    """Fills SQLite and this Milvus with so many videos, and asks the API for recommendations from them."""
+    with running(milvus):
+        url = f"sqlite:///{folder / 'vidrec.db'}"
+        migrate(url)
+        database = SqlDatabase(url)
+        index = MilvusIndex(milvus.uri, timeout_s=30.0)
+        library = _fill(database, index, milvus.uri, count)
+        _watch(database, index, library)
+        with running(_api(folder, milvus.uri)) as api:
+            found = _measure(api.uri, milvus.uri, database)
+        index.close()
+        database.close()
+    return found
 
 
 # ------------------------------------------------------------------------------------------ what is there
 
 
-def _fill(database: SqlDatabase, index: MilvusIndex, uri: str) -> Library:
+def _fill(database: SqlDatabase, index: MilvusIndex, uri: str, count: int) -> Library:
     rng = np.random.default_rng(7)
     centres = normalise(rng.normal(size=(CLUSTERS, DIMENSION)))
-    cluster = rng.integers(CLUSTERS, size=VIDEOS)
-    ids = sorted(new_id() for _ in range(VIDEOS))
+    cluster = rng.integers(CLUSTERS, size=count)
+    ids = sorted(new_id() for _ in range(count))
     # Within a cluster about as alike as clips of one kind are to a trained ResNet: cosine 0.6.
-    vectors = normalise(centres[cluster] + 0.8 * normalise(rng.normal(size=(VIDEOS, DIMENSION))))
+    vectors = normalise(centres[cluster] + 0.8 * normalise(rng.normal(size=(count, DIMENSION))))
     with database.transaction() as uow:
         uow.models.register(MODEL)
         uow.models.activate(MODEL.version)
-        uow.connection.execute(insert(videos), [_row(i, ids[i], int(cluster[i])) for i in range(VIDEOS)])
+        for start in range(0, count, 10_000):
+            part = range(start, min(start + 10_000, count))
+            uow.connection.execute(insert(videos), [_row(i, ids[i], int(cluster[i])) for i in part])
     index.create(MODEL)
     client = import_pymilvus().MilvusClient(uri)
-    for start in range(0, VIDEOS, 500):
+    for start in range(0, count, 500):
         part = slice(start, start + 500)
         rows = [
             {"id": v, "category": f"c{c}", "duration_s": 60.0, "embedding": e}
@@ -121,9 +173,18 @@ def _fill(database: SqlDatabase, index: MilvusIndex, uri: str) -> Library:
                 for number in range(SEGMENTS)
             ],
         )
+    _settle(client)
     client.close()
-    index.flush(MODEL)
     return Library(ids, cluster)
+
+
+def _settle(client: Any) -> None:
+    """Flushes, and waits until a Milvus server has built its indexes (Lite does it in the flush)."""
+    for name in (MODEL.segments_collection, MODEL.videos_collection):
+        client.flush(name, timeout=600)
+        while int(client.describe_index(name, client.list_indexes(name)[0]).get("pending_index_rows") or 0):
+            time.sleep(1)
+    time.sleep(SETTLE_S)
 
 
 def _row(number: int, video_id: str, cluster: int) -> dict[str, object]:
@@ -211,38 +272,17 @@ def _api(folder: Path, milvus_uri: str) -> Server:
 # ---------------------------------------------------------------------------------------- what is measured
 
 
-def _measure(api: str, milvus: str, database: SqlDatabase) -> None:
+def _measure(api: str, milvus: str, database: SqlDatabase) -> Measured:
     client = import_pymilvus().MilvusClient(milvus)
     with httpx.Client(base_url=api, timeout=30) as http:
         users = [f"user-{i}" for i in range(USERS)]
         searches = [_search_of(client, database, user) for user in users]
         http.get("/livez")
-        first = _Times.taken(http, users, searches)
-        again = _Times.taken(http, users * ROUNDS, searches * ROUNDS)
+        first = Times.taken(http, users, searches)
+        later = Times.taken(http, users * ROUNDS, searches * ROUNDS)
     client.close()
     rates = [_rate(api, path) for path in ("/recommend", "/livez")]
-    write("recommend", _text(first, again, rates, _resident(api)))
-
-
-@dataclass(frozen=True)
-class _Times:
-    """Seconds, taken in turns."""
-
-    bare: Sequence[float]
-    whole: Sequence[float]
-    trivial: Sequence[float]
-
-    @classmethod
-    def taken(cls, http: httpx.Client, users: Sequence[str], searches: Sequence[Callable[[], object]]) -> _Times:
-        times = [
-            (_timed(search), _timed(partial(_ask, http, user)), _timed(partial(http.get, "/livez")))
-            for user, search in zip(users, searches, strict=True)
-        ]
-        return cls(*zip(*times, strict=True))
-
-    @property
-    def ratio(self) -> float:
-        return statistics.median(self.whole) / statistics.median(self.bare)
+    return Measured(first, later, rates, _resident(api))
 
 
 def _search_of(client: object, database: SqlDatabase, user: str) -> Callable[[], object]:
@@ -303,29 +343,25 @@ def _resident(api: str) -> float:
     return float(value) / 2**20
 
 
-def _text(first: _Times, again: _Times, rates: Sequence[float], resident: float) -> str:
+def results(found: Measured, accept: float, aim: float) -> str:
+    """Table and verdicts."""
     rows = [
         (name, *(f"{1e3 * value:.1f}" for times in pair for value in (statistics.median(times), _p95(times))))
         for name, pair in (
-            ("the one search, bare pymilvus", (first.bare, again.bare)),
-            (f"`/recommend?n={N}` over HTTP", (first.whole, again.whole)),
-            ("`/livez` over HTTP", (first.trivial, again.trivial)),
+            ("the one search, bare pymilvus", (found.first.bare, found.later.bare)),
+            (f"`/recommend?n={N}` over HTTP", (found.first.whole, found.later.whole)),
+            ("`/livez` over HTTP", (found.first.trivial, found.later.trivial)),
         )
     ]
     head = ("", "first request of a user: p50, ms", "p95", "later ones: p50, ms", "p95")
-    return f"""## /recommend at {VIDEOS:,} videos
+    return f"""{table(head, rows)}
 
-{VIDEOS:,} videos of {SEGMENTS} segments, {DIMENSION} dimensions, on Milvus Lite, flushed; {USERS} users who watched
-{LIKED} videos of one to five kinds; one request at a time, in turns with the search of the same user. A first request
-reads the segments of its page from Milvus for the reasons, later ones find them in the API's memory.
+p50 of `/recommend` against that of the search it makes: first
+{verdict(found.first.ratio, accept, aim, lower_is_better=True)}, later
+{verdict(found.later.ratio, accept, aim, lower_is_better=True)}.
 
-{table(head, rows)}
-
-p50 of `/recommend` against that of the search it makes: first {verdict(first.ratio, 2.0, 1.3, lower_is_better=True)},
-later {verdict(again.ratio, 2.0, 1.3, lower_is_better=True)}.
-
-{CLIENTS} clients without a pause: {rates[0]:.0f} `/recommend` a second, {rates[1]:.0f} of the trivial route. Resident
-memory of the API afterwards: {resident:.0f} MiB."""
+{CLIENTS} clients without a pause: {found.rates[0]:.0f} `/recommend` a second, {found.rates[1]:.0f} of the trivial
+route. Resident memory of the API afterwards: {found.resident:.0f} MiB."""
 
 
 def _p95(times: Sequence[float]) -> float:

@@ -25,6 +25,7 @@ from bento.settings import EncoderSettings, load_encoder_settings
 from vidrec.adapters.onnx_encoder import OnnxEncoder
 from vidrec.domain.errors import VidrecError
 from vidrec.model.manifest import ONNX_FILE, load_model_dir
+from vidrec.telemetry import Traces, configure_logging
 
 log = logging.getLogger("bentoml.vidrec")
 
@@ -49,6 +50,8 @@ class Encoder:
         _die_with_parent()
         try:
             settings = load_encoder_settings()
+            if settings.log_format == "json":
+                configure_logging("INFO", "json")
             self._models = HeldModels(partial(_load, settings), settings.model, settings.models)
         except VidrecError as error:
             # BentoML restarts a worker that dies and would print a traceback each time: say it once and end them all.
@@ -56,6 +59,7 @@ class Encoder:
             sys.stderr.flush()
             os.kill(os.getppid(), signal.SIGTERM)
             os._exit(2)
+        routes.traces = Traces.from_environment("vidrec-encoder")
         routes.open(self._models)
         _refuse_new_work_on(signal.SIGTERM)
 
@@ -66,6 +70,7 @@ class Encoder:
     def drain(self) -> None:
         """Encodes what was accepted; uvicorn waits for the answers to be sent."""
         self._models.close()
+        routes.traces.close()
 
 
 def _load(settings: EncoderSettings, folder: Path) -> HeldModel:

@@ -23,6 +23,7 @@ from vidrec.domain.errors import (
     Overloaded,
     VidrecError,
 )
+from vidrec.telemetry import Traces, about
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -48,6 +49,7 @@ class EncoderRoutes:
     def __init__(self) -> None:
         self._models: HeldModels | None = None
         self.draining = False
+        self.traces = Traces()
 
     def open(self, models: HeldModels) -> None:
         """Starts to serve."""
@@ -91,7 +93,9 @@ class EncoderRoutes:
         if method != "POST":
             await _problem(send, 405, f"{path} takes POST", None)
             return
-        await self._encode(scope, receive, send, route, most)
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        with self.traces.serving(route, headers), about(request_id=headers.get("x-request-id")):
+            await self._encode(scope, receive, send, route, most)
 
     async def _encode(self, scope: Scope, receive: Receive, send: Send, route: str, most: int) -> None:
         if self._models is None or self.draining:

@@ -31,6 +31,11 @@ class EncoderSettings(BaseSettings):
     threads: int = Field(default=0, ge=0, description="Threads of one inference on the CPU; 0: all usable processors.")
     queue: int = Field(default=256, ge=64, description="Frames that may wait; more are refused with 429.")
     gpu_mem_limit_mb: int = Field(default=4096, ge=256, description="Limit of the CUDA memory arena.")
+    log_format: Literal["text", "json"] = Field(
+        default="text",
+        validation_alias="VIDREC_LOG_FORMAT",
+        description="That of all processes: `json` for one object a line.",
+    )
 
 
 def load_encoder_settings() -> EncoderSettings:

@@ -3,6 +3,7 @@ itself is killed."""
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import socket
@@ -12,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 _START_S = 60.0
 _STOP_S = 10.0
@@ -24,17 +26,25 @@ if sys.platform == "linux":
 os.execvp(sys.argv[1], sys.argv[1:])
 """
 
-# The package's own starter leaves the server to a second process; this becomes the server.
-_BECOME_MILVUS = """
-import os, sys, warnings
+# The package's own starter leaves the server to a second process; this becomes the server. The etcd inside it would
+# listen on fixed ports, so that one server could run at a time on a machine: it gets a configuration of its own.
+_BECOME_MILVUS = r"""
+import json, os, sys, warnings
 warnings.simplefilter("ignore")
 import milvus
-folder, port = sys.argv[1], int(sys.argv[2])
+folder, port, etcd, options = sys.argv[1], int(sys.argv[2]), sys.argv[3], json.loads(sys.argv[4])
 config = milvus.MilvusServerConfig(data_dir=folder, proxy_port=port)
 server = milvus.MilvusServer(config)
-if not os.path.exists(os.path.join(folder, "configs", "milvus.yaml")):  # else started before, on the same ports
+written = os.path.join(folder, "configs", "milvus.yaml")
+if not os.path.exists(written):  # else started before, on the same ports
+    for name, value in options.items():
+        config.set(name, value)
     config.resolve()
     milvus._initialize_data_files(folder)
+    with open(written) as file:
+        text = file.read()
+    with open(written, "w") as file:
+        file.write(text.replace("\netcd:\n", "\netcd:\n  config:\n    path: " + etcd + "\n", 1))
 metrics, held = config.resolve_port(server.webservice_port)
 held.close()
 os.chdir(folder)
@@ -42,6 +52,13 @@ binary = os.path.join(folder, "bin", "milvus")
 os.environ.update(DEPLOY_MODE="STANDALONE", METRICS_PORT=str(metrics), MILVUS_RUN_DIR=os.path.join(folder, "run"))
 server.prepend_path_to_envs(os.environ, "LD_LIBRARY_PATH", os.path.dirname(binary))
 os.execv(binary, [binary, "run", "standalone"])
+"""
+_ETCD = """name: default
+listen-client-urls: http://127.0.0.1:{client}
+advertise-client-urls: http://127.0.0.1:{client}
+listen-peer-urls: http://127.0.0.1:{peer}
+initial-advertise-peer-urls: http://127.0.0.1:{peer}
+initial-cluster: default=http://127.0.0.1:{peer}
 """
 
 
@@ -72,15 +89,16 @@ class Server:
         self, command: Sequence[str], port: int, log: Path, *, ready: Callable[[], bool], env: Mapping[str, str] = {}
     ) -> None:
         self.port = port
+        self.scheme = "http"
         self._command = [sys.executable, "-SEc", _DIE_WITH_PARENT, *command]
         self._log = log
-        self._ready = ready
+        self.ready = ready
         self._env = {**os.environ, **env}
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def uri(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"{self.scheme}://127.0.0.1:{self.port}"
 
     @property
     def pid(self) -> int:
@@ -119,7 +137,7 @@ class Server:
 
     def _answers_or_ended(self) -> bool:
         assert self._process is not None
-        return self._process.poll() is not None or self._ready()
+        return self._process.poll() is not None or self.ready()
 
     def _last_words(self) -> str:
         return self._log.read_text(errors="replace")[-1000:].strip() or "it said nothing"
@@ -142,25 +160,42 @@ def milvus_lite(data_dir: Path, port: int | None = None) -> Server:
     port = port or free_port()
     data_dir.mkdir(parents=True, exist_ok=True)
     return Server(
-        milvus_lite_command(data_dir, port), port, data_dir.parent / f"{data_dir.name}.log", ready=_milvus_answers(port)
+        milvus_lite_command(data_dir, port),
+        port,
+        data_dir.parent / f"{data_dir.name}.log",
+        ready=_milvus_answers(f"http://127.0.0.1:{port}"),
     )
 
 
-def milvus_server(data_dir: Path) -> Server:
-    """The standalone Milvus 2.3.5 of the `milvus` package on this folder; not started yet. One at a time: the
-    etcd inside it listens on a fixed port."""
+def milvus_server(
+    data_dir: Path, *, token: str = "", certificate: tuple[Path, Path] | None = None, **options: Any
+) -> Server:
+    """The standalone Milvus 2.3.5 of the `milvus` package on this folder; not started yet. `token`: `user:password`
+    that it is to ask for (its own first one is `root:Milvus`); `certificate`: PEM files of certificate and key, for
+    TLS; `options`: items of the package's template of a configuration."""
     port = free_port()
     data_dir.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-c", _BECOME_MILVUS, str(data_dir), str(port)]
-    return Server(command, port, data_dir.parent / f"{data_dir.name}.log", ready=_milvus_answers(port))
+    etcd = data_dir / "etcd.yaml"
+    if not etcd.exists():
+        etcd.write_text(_ETCD.format(client=free_port(), peer=free_port()))
+    if token:
+        options["authorization_enabled"] = True
+    if certificate:
+        options |= {"tls_mode": 1, "server_pem_path": str(certificate[0]), "server_key_path": str(certificate[1])}
+    command = [sys.executable, "-c", _BECOME_MILVUS, str(data_dir), str(port), str(etcd), json.dumps(options)]
+    server = Server(command, port, data_dir.parent / f"{data_dir.name}.log", ready=lambda: False)
+    if certificate:
+        server.scheme = "https"
+    server.ready = _milvus_answers(server.uri, token=token, certificate=certificate[0] if certificate else None)
+    return server
 
 
-def _milvus_answers(port: int) -> Callable[[], bool]:
+def _milvus_answers(uri: str, **access: Any) -> Callable[[], bool]:
     def answers() -> bool:
-        from vidrec.adapters.milvus import MilvusIndex
+        from vidrec.adapters.milvus import Access, MilvusIndex
         from vidrec.domain.errors import IndexUnavailable
 
-        index = MilvusIndex(f"http://127.0.0.1:{port}", timeout_s=2.0)
+        index = MilvusIndex(Access(uri, **access), timeout_s=2.0)
         try:
             index.ping()
         except IndexUnavailable:

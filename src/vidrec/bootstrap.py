@@ -7,6 +7,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -19,10 +20,13 @@ from vidrec.application.ports import (
     JobQueue,
     MediaStore,
     ObjectLibrary,
+    Observe,
+    Observers,
     Renderer,
     UploadReceiver,
     UploadStore,
     VectorIndex,
+    unobserved,
 )
 from vidrec.application.render_video import RENDITIONS
 from vidrec.application.services import Services
@@ -30,6 +34,7 @@ from vidrec.application.upload import UploadPolicy, Uploads
 from vidrec.application.worker import Worker
 from vidrec.domain.errors import InvalidInput, SchemaOutdated, StoreUnavailable, Unavailable
 from vidrec.settings import Settings
+from vidrec.telemetry import Telemetry, WorkerTelemetry
 
 if TYPE_CHECKING:
     from vidrec.adapters.s3 import S3, S3Options
@@ -40,7 +45,7 @@ _SWEEP_BUCKETS_EVERY_S = 3600.0
 """Looking for abandoned uploads is a request to each bucket; `vidrec s3 lifecycle` lets the store do it."""
 
 
-def open_database(settings: Settings) -> Database:
+def open_database(settings: Settings, *, observe: Observe = unobserved) -> Database:
     """The SQL store; on the embedded default the data folder and the schema are made where they are not there.
     Elsewhere SchemaOutdated where `vidrec migrate` must be run first; a store that does not answer now may do so
     later."""
@@ -55,7 +60,7 @@ def open_database(settings: Settings) -> Database:
         connect_timeout_s=settings.database_connect_timeout_s,
         statement_timeout_s=settings.database_statement_timeout_s,
     )
-    database = SqlDatabase(settings.sql_url, bounds)
+    database = SqlDatabase(settings.sql_url, bounds, observe=observe)
     try:
         database.ping()
     except SchemaOutdated:
@@ -82,18 +87,37 @@ def open_queue(settings: Settings, database: Database, *, listening: bool = Fals
     return SqliteQueue(database, max_attempts=settings.max_attempts)
 
 
-def open_index(settings: Settings) -> VectorIndex:
+def open_index(settings: Settings, *, observe: Observe = unobserved) -> VectorIndex:
     """The vector index; connects at the first call."""
-    from vidrec.adapters.milvus import MilvusIndex
+    from vidrec.adapters.milvus import Access, Hnsw, MilvusIndex
 
-    return MilvusIndex(settings.milvus_uri, token=settings.milvus_token, timeout_s=settings.milvus_timeout_s)
+    if settings.milvus_token and settings.milvus_user:
+        raise InvalidInput("VIDREC_MILVUS_TOKEN and VIDREC_MILVUS_USER: set one of them", field="VIDREC_MILVUS_TOKEN")
+    if bool(settings.milvus_user) != bool(settings.milvus_password):
+        raise InvalidInput("VIDREC_MILVUS_USER and VIDREC_MILVUS_PASSWORD: set both", field="VIDREC_MILVUS_USER")
+    user = f"{settings.milvus_user}:{settings.milvus_password}" if settings.milvus_user else ""
+    access = Access(
+        settings.milvus_uri,
+        token=settings.milvus_token or user,
+        database=settings.milvus_database,
+        certificate=Path(settings.milvus_certificate) if settings.milvus_certificate else None,
+    )
+    hnsw = Hnsw(settings.milvus_hnsw_m, settings.milvus_hnsw_ef_construction, settings.milvus_hnsw_ef)
+    return MilvusIndex(access, timeout_s=settings.milvus_timeout_s, hnsw=hnsw, observe=observe)
 
 
-def open_encoder(settings: Settings) -> Encoder:
+def open_encoder(settings: Settings, telemetry: Telemetry | None = None) -> Encoder:
     """The client of the encoder service; connects at the first call."""
     from vidrec.adapters.remote_encoder import RemoteEncoder
 
-    return RemoteEncoder(settings.encoder_urls, timeout_s=settings.encoder_timeout_s)
+    if telemetry is None:
+        return RemoteEncoder(settings.encoder_urls, timeout_s=settings.encoder_timeout_s)
+    return RemoteEncoder(
+        settings.encoder_urls,
+        timeout_s=settings.encoder_timeout_s,
+        headers=telemetry.headers,
+        observe=telemetry.observe("encoder"),
+    )
 
 
 @cache
@@ -248,18 +272,18 @@ def open_renderer(settings: Settings) -> Renderer:
     )
 
 
-def open_services(settings: Settings) -> Services:
+def open_services(settings: Settings, telemetry: Telemetry) -> Services:
     """All that one API process serves; close it at the end."""
     from vidrec.adapters.picture import read_picture
 
-    database = open_database(settings)
+    database = open_database(settings, observe=telemetry.observe("sql"))
     queue = open_queue(settings, database)
     return Services.compose(
         database=database,
-        index=open_index(settings),
+        index=open_index(settings, observe=telemetry.observe("milvus")),
         queue=queue,
         store=open_media_store(settings),
-        encoder=open_encoder(settings),
+        encoder=open_encoder(settings, telemetry),
         read_picture=read_picture,
         uploads=open_uploads(settings, database, queue),
         popular_refresh_s=settings.popular_refresh_s,
@@ -269,9 +293,10 @@ def open_services(settings: Settings) -> Services:
 
 
 @contextmanager
-def open_worker(settings: Settings, *, concurrency: int) -> Iterator[Worker]:
+def open_worker(settings: Settings, *, concurrency: int, telemetry: WorkerTelemetry) -> Iterator[Worker]:
     """A worker over the settings' stores, which are closed at the end of the block."""
-    database, index = open_database(settings), open_index(settings)
+    database = open_database(settings, observe=telemetry.observe("sql"))
+    index = open_index(settings, observe=telemetry.observe("milvus"))
     queue = open_queue(settings, database, listening=True)
     try:
         yield Worker(
@@ -279,7 +304,7 @@ def open_worker(settings: Settings, *, concurrency: int) -> Iterator[Worker]:
             queue,
             index,
             open_frame_source(settings),
-            open_encoder(settings),
+            open_encoder(settings, telemetry),
             open_media_store(settings),
             renderer=open_renderer(settings),
             lease_s=settings.lease_s,
@@ -289,6 +314,7 @@ def open_worker(settings: Settings, *, concurrency: int) -> Iterator[Worker]:
             job_days=settings.job_days,
             split_s=settings.split_s,
             sweep=open_uploads(settings, database, queue).sweep,
+            observers=Observers(telemetry.observe("worker"), telemetry.around_job),
         )
     finally:
         index.close()

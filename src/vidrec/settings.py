@@ -16,7 +16,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from vidrec.domain.errors import InvalidInput
 
 ENV_PREFIX = "VIDREC_"
-_NOT_SETTINGS = frozenset({"VIDREC_TEST_DATA", "VIDREC_MOVE_TOKEN", "VIDREC_API_KEY"})
+_NOT_SETTINGS = frozenset({"VIDREC_TEST_DATA", "VIDREC_MOVE_TOKEN", "VIDREC_MOVE_PASSWORD", "VIDREC_API_KEY"})
 """Variables with our prefix that are read elsewhere: by the tests, by `vidrec index move`, by clients of the API."""
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _PREFIX = re.compile(r"[A-Za-z0-9._/-]+")
@@ -52,10 +52,41 @@ class Settings(BaseSettings):
         default=_DEFAULT_MILVUS_URI,
         description="Address of the Milvus server; `vidrec run` brings its own unless another is named.",
     )
-    milvus_token: str = Field(default="", description="`user:password` for Milvus; empty: none.", repr=False)
-    milvus_timeout_s: float = Field(default=5.0, gt=0, description="Longest wait for one call to Milvus, in seconds.")
+    milvus_token: str = Field(
+        default="", description="`user:password` for Milvus, or a token of its own; empty: none.", repr=False
+    )
+    milvus_user: str = Field(default="", description="User at Milvus, instead of a token.")
+    milvus_password: str = Field(default="", description="That user's password.", repr=False)
+    milvus_database: str = Field(
+        default="",
+        description="Database at Milvus, made where it is missing and that is allowed; empty: the default one.",
+    )
+    milvus_certificate: str = Field(
+        default="",
+        description="PEM file that an https Milvus is checked by: its certificate or its CA's; empty: the usual CAs.",
+    )
+    milvus_timeout_s: float = Field(
+        default=5.0, gt=0, description="Longest wait for Milvus in one request, or in one read or write, in seconds."
+    )
+    milvus_hnsw_m: int = Field(
+        default=16,
+        ge=4,
+        le=64,
+        description="HNSW on a Milvus server: links of a vector; for collections made from now on.",
+    )
+    milvus_hnsw_ef_construction: int = Field(
+        default=200, ge=8, le=512, description="HNSW: breadth of the search when a vector is added; as above."
+    )
+    milvus_hnsw_ef: int = Field(
+        default=64,
+        ge=1,
+        le=32768,
+        description="HNSW: least breadth of a search; twice what is asked for where that is more.",
+    )
     encoder_urls: tuple[str, ...] = Field(
-        default=("http://127.0.0.1:3001",), min_length=1, description="Addresses of encoders, as a JSON list."
+        default=("http://127.0.0.1:3001",),
+        min_length=1,
+        description="Addresses of encoders, as a JSON list; every address that a host name stands for is one.",
     )
     encoder_timeout_s: float = Field(
         default=30.0, gt=0, description="Longest wait for one batch of frames, in seconds."
@@ -178,6 +209,13 @@ class Settings(BaseSettings):
     log_level: str = Field(
         default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="DEBUG, INFO, WARNING or ERROR."
     )
+    log_format: Literal["text", "json"] = Field(
+        default="text", description="`text`, or `json`: one object a line; the encoder heeds it too."
+    )
+    worker_metrics_port: int = Field(
+        default=0, ge=0, le=65535, description="Port on which a worker serves its metrics; 0: it does not."
+    )
+    worker_metrics_host: str = Field(default="127.0.0.1", description="Address on which it does.")
 
     @field_validator("buckets")
     @classmethod

@@ -162,6 +162,13 @@ def test_encoder_addresses_are_the_json_list_that_the_settings_read() -> None:
     assert json.loads(environment["VIDREC_ENCODER_URLS"]) == ["http://shop-encoder:3001"]
 
 
+def test_the_encoder_is_found_by_all_its_addresses() -> None:
+    """Callers choose among them: a cluster IP would pin each of their connections to one pod."""
+    [service] = [o for o in render() if (o["kind"], o["metadata"]["name"]) == ("Service", "shop-encoder")]
+    assert service["spec"]["clusterIP"] == "None"
+    assert not service["spec"].get("publishNotReadyAddresses")
+
+
 def test_two_releases_share_no_name() -> None:
     first, second = ({(o["kind"], o["metadata"]["name"]) for o in render(release=r)} for r in ("one", "two"))
     assert not first & second

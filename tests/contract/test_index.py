@@ -290,7 +290,7 @@ def test_threads_share_one_index(library: Library) -> None:
 def test_another_client_sees_what_is_written(library: Library) -> None:
     if isinstance(library.index, FakeIndex):
         pytest.skip("the fake lives in one process")
-    other = MilvusIndex(library.index._connection._uri, timeout_s=10.0)
+    other = MilvusIndex(library.index._connection.uri, timeout_s=10.0)
     embedding = vectors(17, 1)[0]
     new = library.put(video(embedding), 2)
     theirs = Library(other, library.model, library.mine)

@@ -9,11 +9,13 @@ from contextlib import closing
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from tests.contract.test_index import DIMENSION, model_version, segments, vectors, video
 from tests.servers import Server, milvus_lite, running, wait_until
 from vidrec.adapters.milvus import MilvusIndex
 from vidrec.adapters.sql import SqlDatabase, migrate
+from vidrec.domain.errors import IndexUnavailable
 from vidrec.domain.models import MediaInfo, ModelVersion, NewVideo
 from vidrec.supervisor.system import locked
 
@@ -54,7 +56,7 @@ def test_a_library_moves_from_the_folder_to_a_server(milvus: Server, tmp_path: P
     ids = filled(tmp_path, model)
     done = move(tmp_path, "--to", milvus.uri, "--json")
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout) == {"videos": VIDEOS, "segments": VIDEOS * SEGMENTS, "missing": 0}
+    assert json.loads(done.stdout) == moved(VIDEOS)
     with closing(MilvusIndex(milvus.uri, timeout_s=10.0)) as index:
         wait_until(lambda: index.count(model) == (VIDEOS, VIDEOS * SEGMENTS), timeout_s=20)
         found = index.videos(model, ids)
@@ -63,6 +65,42 @@ def test_a_library_moves_from_the_folder_to_a_server(milvus: Server, tmp_path: P
         assert {len(s) for s in index.segments(model, dict.fromkeys(ids, SEGMENTS)).values()} == {SEGMENTS}
         assert found[ids[0]].shape == (DIMENSION,)
         index.drop(model)
+
+
+@pytest.mark.full
+def test_a_move_that_was_killed_is_carried_on(milvus: Server, tmp_path: Path) -> None:
+    """Killed after it wrote some videos; whatever it was in the middle of is written again."""
+    model = model_version()
+    ids = filled(tmp_path, model)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "vidrec", "index", "move", "--data", str(tmp_path), "--to", milvus.uri],
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    with closing(MilvusIndex(milvus.uri, timeout_s=10.0)) as index:
+
+        def some() -> bool:
+            try:
+                return bool(index.videos(model, ids, fresh=True))
+            except IndexUnavailable:  # no collection yet
+                return False
+
+        wait_until(some, timeout_s=90)
+        process.kill()
+        process.wait()
+        before = len(index.videos(model, ids, fresh=True))
+        done = move(tmp_path, "--to", milvus.uri, "--json")
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout) == moved(VIDEOS - before, already=before)
+        assert index.count(model) == (VIDEOS, VIDEOS * SEGMENTS)
+        again = move(tmp_path, "--to", milvus.uri, "--json", "--all")
+        assert json.loads(again.stdout) == moved(VIDEOS)
+        assert index.count(model) == (VIDEOS, VIDEOS * SEGMENTS)
+        index.drop(model)
+
+
+def moved(videos: int, *, already: int = 0) -> dict[str, int]:
+    return {"videos": videos, "segments": videos * SEGMENTS, "already": already, "missing": 0}
 
 
 def test_mistakes_are_one_sentence(tmp_path: Path) -> None:

@@ -68,12 +68,14 @@ class FakeIndex:
             for score, nearest in zip(scores, order, strict=True)
         ]
 
-    def videos(self, model: ModelVersion, video_ids: Sequence[str]) -> Mapping[str, Embedding]:
+    def videos(self, model: ModelVersion, video_ids: Sequence[str], *, fresh: bool = False) -> Mapping[str, Embedding]:
         self._called("videos")
         held = self._of(model).videos
         return {v: held[v].embedding for v in video_ids if v in held}
 
-    def segments(self, model: ModelVersion, counts: Mapping[str, int]) -> Mapping[str, Sequence[Segment]]:
+    def segments(
+        self, model: ModelVersion, counts: Mapping[str, int], *, fresh: bool = False
+    ) -> Mapping[str, Sequence[Segment]]:
         self._called("segments")
         held = self._of(model).segments
         found = {v: [s for s in held.get(v, []) if s.number < count] for v, count in counts.items()}
@@ -87,6 +89,9 @@ class FakeIndex:
     def flush(self, model: ModelVersion) -> None:
         self._called("flush")
         self._of(model)
+
+    def release(self, model: ModelVersion) -> None:
+        self._called("release")
 
     def ping(self) -> None:
         self._called("ping")

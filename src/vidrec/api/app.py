@@ -32,10 +32,12 @@ from vidrec.api.context import Context
 from vidrec.api.errors import install_error_handlers
 from vidrec.api.metrics import Metrics, Observed
 from vidrec.api.parameters import DecodedOnce
+from vidrec.api.requests import Requests
 from vidrec.api.streams import EventStreams
 from vidrec.application.access import Access
 from vidrec.application.services import Services
 from vidrec.domain.errors import StoreUnavailable
+from vidrec.telemetry import Telemetry
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +49,7 @@ _ROUTERS = [
 _CORS: dict[str, Any] = {
     "allow_methods": ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"],
     "allow_headers": ["Authorization", "Content-Type", "If-None-Match", "Last-Event-ID", "Range", "X-API-Key"],
-    "expose_headers": ["Accept-Ranges", "Content-Disposition", "Content-Range", "ETag", "Retry-After"],
+    "expose_headers": ["Accept-Ranges", "Content-Disposition", "Content-Range", "ETag", "Retry-After", "X-Request-ID"],
     "allow_credentials": False,  # sessions are for our own pages: others send a key or a token
     "max_age": 3600,
 }
@@ -69,10 +71,15 @@ def create_app(
     media_origins: tuple[str, ...] = (),
     notification_token: str = "",
     sns_topics: tuple[str, ...] = (),
+    index_patience_s: float = 5.0,
+    telemetry: Telemetry | None = None,
 ) -> FastAPI:
     """The app over these use cases, which it does not close. `public_url`: what links start with, empty for relative
-    ones. `access`: who may call; None: everybody. `cors_origins`: whose pages may. For the rest see Context."""
-    metrics = Metrics(services.database, services.queue)
+    ones. `access`: who may call; None: everybody. `cors_origins`: whose pages may. `index_patience_s`: how long one
+    request may wait for the vector index in all. `telemetry`: the process's, by default one of the app's own. For the
+    rest see Context."""
+    telemetry = telemetry or Telemetry("vidrec-api")
+    metrics = Metrics(services.database, services.queue, telemetry.registry)
     app = FastAPI(
         title="vidrec",
         version=__version__,
@@ -104,6 +111,7 @@ def create_app(
     app.add_middleware(Observed, metrics=metrics)
     if cors_origins:
         app.add_middleware(CORSMiddleware, allow_origins=list(cors_origins), **_CORS)
+    app.add_middleware(Requests, telemetry=telemetry, patience_s=index_patience_s)
     return app
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from typing import Annotated
 
 from anyio.to_thread import run_sync
@@ -50,6 +51,8 @@ def recommend(
     context.metrics.recommendations.labels(page.strategy).inc()
     if page.degraded:
         context.metrics.degraded.inc()
+    for source, count in Counter(item.why.type for item in page.items).items():
+        context.metrics.items.labels(source).inc(count)
     model = context.services.catalogue.model(page.model_version) if page.model_version else None
     return answer(context.answers.recommendation(page, model))
 

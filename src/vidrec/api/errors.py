@@ -30,6 +30,7 @@ from vidrec.domain.errors import (
 
 log = logging.getLogger(__name__)
 
+BUG = "something went wrong in the server; its log tells what"
 MEDIA_TYPE = "application/problem+json"
 _STATUS: Sequence[tuple[type[VidrecError], int]] = (
     (TooLarge, 413),
@@ -149,4 +150,4 @@ async def _on_http_error(_request: Request, error: Exception) -> Response:
 
 
 async def _on_bug(_request: Request, _error: Exception) -> Response:
-    return problem(500, "something went wrong in the server; its log tells what")
+    return problem(500, BUG)

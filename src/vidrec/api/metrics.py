@@ -1,4 +1,4 @@
-"""Prometheus metrics of the API, in a registry of each app's own, and the middleware that counts requests."""
+"""Prometheus metrics of the API, in the registry of the process, and the middleware that counts requests."""
 
 from __future__ import annotations
 
@@ -8,13 +8,11 @@ from collections.abc import Iterable, Mapping
 from itertools import accumulate
 from typing import Any
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily, Metric
-from prometheus_client.platform_collector import PlatformCollector
-from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
-from vidrec.api.errors import problem
+from vidrec.api.errors import BUG, problem
 from vidrec.application.ports import Database, JobQueue
 from vidrec.domain.errors import StoreUnavailable
 from vidrec.domain.models import utc_now
@@ -27,15 +25,14 @@ MAX_UPLOADING = 64
 """So many files or parts may come in at once; they wait for their senders, so that they are counted by themselves."""
 _UPLOADS = "/upload/"
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
-disable_created_metrics()  # type: ignore[no-untyped-call]
 _NEVER_TURNED_AWAY = frozenset({"/livez", "/readyz", "/metrics"})
 
 
 class Metrics:
     """Counters of one app."""
 
-    def __init__(self, database: Database, queue: JobQueue) -> None:
-        self._registry = CollectorRegistry()
+    def __init__(self, database: Database, queue: JobQueue, registry: CollectorRegistry) -> None:
+        self._registry = registry
         self.requests = Counter(
             "vidrec_http_requests",
             "Requests by route and status.",
@@ -58,9 +55,10 @@ class Metrics:
         self.degraded = Counter(
             "vidrec_degraded", "Recommendations answered while a store did not answer.", registry=self._registry
         )
+        self.items = Counter(
+            "vidrec_recommended_items", "Videos recommended, by where they come from.", ["source"], registry=registry
+        )
         self._registry.register(_StoreCollector(database, queue))
-        ProcessCollector(registry=self._registry)
-        PlatformCollector(registry=self._registry)
 
     def exposition(self) -> bytes:
         """Prometheus text format."""
@@ -141,7 +139,7 @@ class Observed:
 
         self._uploading += 1
         try:
-            await self._app(scope, receive, observed_send)
+            await self._answered(scope, receive, observed_send)
         finally:
             self._uploading -= 1
 
@@ -162,10 +160,28 @@ class Observed:
 
         self._change_waiting(1)
         try:
-            await self._app(scope, receive, observed_send)
+            await self._answered(scope, receive, observed_send)
         finally:
-            if status == 0:  # the client went away, or the app broke before it answered
+            if status == 0:  # the client went away
                 self._change_waiting(-1)
+
+    async def _answered(self, scope: Any, receive: Any, send: Any) -> None:
+        """A bug of ours is logged and answered here, where the line and the answer carry the request's id and are
+        counted: what surrounds this app knows nothing of either."""
+        begun = False
+
+        async def noting(message: Any) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, noting)
+        except Exception:
+            if begun:
+                raise
+            log.exception("%s %s failed", scope["method"], scope["path"])
+            await problem(500, BUG)(scope, receive, send)
 
     async def _turn_away(self, why: str, scope: Any, receive: Any, send: Any) -> None:
         self._metrics.requests.labels(scope["method"], "turned away", 503).inc()

@@ -7,9 +7,10 @@ batches are on their way to the encoder at any time. Held in memory are one chun
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
+from contextvars import copy_context
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -17,9 +18,9 @@ import numpy as np
 import numpy.typing as npt
 
 from vidrec.application.patience import Patience
-from vidrec.application.ports import Encoder, FrameSource, Original
+from vidrec.application.ports import Encoder, FrameSource, Observe, Original, unobserved
 from vidrec.application.progress import Report
-from vidrec.application.read_ahead import read_ahead
+from vidrec.application.read_ahead import observed, read_ahead
 from vidrec.domain.errors import FailureReason, NotFound, UnusableMedia
 from vidrec.domain.models import Embeddings, MediaInfo, ModelVersion, SampledFrames, TimeRange
 from vidrec.domain.segmentation import Cut, segment_chunk
@@ -66,10 +67,13 @@ class EncodedChunk:
 class VideoEncoder:
     """Samples and encodes. Thread-safe."""
 
-    def __init__(self, frames: FrameSource, encoder: Encoder, *, batch: int = BATCH) -> None:
+    def __init__(
+        self, frames: FrameSource, encoder: Encoder, *, batch: int = BATCH, observe: Observe = unobserved
+    ) -> None:
         self._frames = frames
         self._encoder = encoder
         self._batch = batch
+        self._observe = observe
 
     def encoded(
         self,
@@ -93,12 +97,15 @@ class VideoEncoder:
         length = int(media.duration_s) or None
         for chunk in chunks:
             try:
-                for batch in self._frames.sample(path, media, chunk, batch=self._batch):
+                for batch in self._observed_frames(path, media, chunk):
                     report(VideoProgress(Stage.DECODING, int(batch.times_s[-1]), length))
                     yield chunk, batch
             except NotFound as error:  # where it comes as it is read
                 raise missing(error) from error
         report(EMBEDDING)
+
+    def _observed_frames(self, path: Original, media: MediaInfo, chunk: TimeRange) -> Iterator[SampledFrames]:
+        return observed(self._frames.sample(path, media, chunk, batch=self._batch), self._observe, "decode")
 
     def _batches(
         self, sampled: Iterable[tuple[TimeRange, SampledFrames]], model: ModelVersion, patiently: Patience
@@ -106,7 +113,8 @@ class VideoEncoder:
         """The same frames with their embeddings, in order."""
 
         def encode(chunk: TimeRange, batch: SampledFrames) -> EncodedChunk:
-            embeddings = patiently(lambda: self._encoder.encode(batch.frames, model_version=model.version))
+            with self._observe("encode"):
+                embeddings = patiently(lambda: self._encoder.encode(batch.frames, model_version=model.version))
             contrast = batch.frames[:, ::8, ::8].std(axis=(1, 2, 3), dtype=np.float32)
             return EncodedChunk(chunk, batch.times_s, embeddings, batch.pictures, contrast)
 
@@ -114,7 +122,7 @@ class VideoEncoder:
         with ThreadPoolExecutor(IN_FLIGHT, thread_name_prefix="encode") as pool:
             try:
                 for chunk, batch in sampled:
-                    waiting.append(pool.submit(encode, chunk, batch))
+                    waiting.append(pool.submit(copy_context().run, encode, chunk, batch))
                     if len(waiting) > IN_FLIGHT:
                         yield waiting.popleft().result()
                 while waiting:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 
 from vidrec.application import originals, partials, pictures, render_video
+from vidrec.application.carried import with_carried
 from vidrec.application.jobs import ERASE_VIDEO
 from vidrec.application.ports import Database, JobQueue, MediaStore, Receipt, UnitOfWork, VectorIndex
 from vidrec.domain.errors import NotFound
@@ -32,7 +33,7 @@ class Eraser:
             receipt = uow.receipts.open("video", video_id)
             job = NewJob(
                 kind=ERASE_VIDEO,
-                payload={"receipt_id": receipt.id},
+                payload=with_carried({"receipt_id": receipt.id}),
                 video_id=video_id,
                 priority=_PRIORITY,
                 dedupe_key=f"{ERASE_VIDEO}:{video_id}",

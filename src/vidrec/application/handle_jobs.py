@@ -19,9 +19,11 @@ from vidrec.application.ports import (
     FrameSource,
     JobQueue,
     MediaStore,
+    Observe,
     Renderer,
     UnitOfWork,
     VectorIndex,
+    unobserved,
 )
 from vidrec.application.render_video import VideoRenderer
 from vidrec.application.split_jobs import SplitJobs
@@ -50,13 +52,16 @@ class JobHandler:
         renderer: Renderer,
         *,
         split_s: float,
+        observe: Observe = unobserved,
     ) -> None:
         self._database = database
         self._queue = queue
         self._index = index
         self._store = store
         self._renderer = VideoRenderer(frames, renderer, store)
-        self._indexer = VideoIndexer(index, frames, encoder, store, learn=partial(learn_digest, database))
+        self._indexer = VideoIndexer(
+            index, frames, encoder, store, learn=partial(learn_digest, database), observe=observe
+        )
         self.indexing = IndexJobs(database, queue, index, encoder, self._indexer, split_s=split_s)
         self._splitting = SplitJobs(database, queue, store, self.indexing, self._indexer)
 

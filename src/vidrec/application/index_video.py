@@ -12,7 +12,7 @@ from vidrec.application import partials, pictures
 from vidrec.application.digest import sha256_of
 from vidrec.application.encode_video import BATCH, EMBEDDING, EncodedChunk, VideoEncoder, missing
 from vidrec.application.patience import Patience
-from vidrec.application.ports import Encoder, FrameSource, MediaStore, Original, VectorIndex
+from vidrec.application.ports import Encoder, FrameSource, MediaStore, Observe, Original, VectorIndex, unobserved
 from vidrec.application.progress import Report, untold
 from vidrec.domain.errors import FailureReason, NotFound, UnusableMedia
 from vidrec.domain.models import Embedding, MediaInfo, ModelVersion, Segment, TimeRange, Video, VideoVector
@@ -60,13 +60,16 @@ class VideoIndexer:
         *,
         batch: int = BATCH,
         learn: Callable[[str, str], None] = lambda video_id, digest: None,
+        observe: Observe = unobserved,
     ) -> None:
-        """`learn` is told the SHA-256 of a video's bytes where that was not known."""
+        """`learn` is told the SHA-256 of a video's bytes where that was not known; `observe` of the stages: probe,
+        decode and encode of a batch of frames, index."""
         self._index = index
         self._frames = frames
-        self._encoder = VideoEncoder(frames, encoder, batch=batch)
+        self._encoder = VideoEncoder(frames, encoder, batch=batch, observe=observe)
         self._store = store
         self._learn = learn
+        self._observe = observe
 
     @contextmanager
     def opened(self, video: Video, media: MediaInfo | None = None) -> Iterator[OpenedVideo]:
@@ -75,7 +78,9 @@ class VideoIndexer:
         with ExitStack() as stack:
             try:
                 path = stack.enter_context(self._store.original(video.location))
-                media = media or self._frames.probe(path)
+                if media is None:
+                    with self._observe("probe"):
+                        media = self._frames.probe(path)
             except NotFound as error:
                 raise missing(error) from error
             yield OpenedVideo(video, path, media)
@@ -155,7 +160,8 @@ class VideoIndexer:
         for number in range(len(segments), before):
             patiently(partial(self._store.delete, pictures.segment_prefix(video.id, model.version, number)))
         row = VideoVector(video_id=video.id, category=video.category, duration_s=media.duration_s, embedding=vector)
-        patiently(lambda: self._index.upsert(model, row, segments))
+        with self._observe("index"):
+            patiently(lambda: self._index.upsert(model, row, segments))
         return Indexed(media, len(segments))
 
     def _learn_digest(self, video: Video, original: Original | None) -> None:

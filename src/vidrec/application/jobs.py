@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from vidrec.application.carried import with_carried
 from vidrec.domain.models import NewJob
 
 INDEX_VIDEO = "index_video"
@@ -27,7 +28,11 @@ def index_job(video_id: str, model_version: str | None = None, *, priority: int 
     """The job that indexes a video; nothing is added where one for this model version waits or runs already."""
     if model_version is None:
         return NewJob(
-            kind=INDEX_VIDEO, payload={}, video_id=video_id, priority=priority, dedupe_key=f"{INDEX_VIDEO}:{video_id}"
+            kind=INDEX_VIDEO,
+            payload=with_carried({}),
+            video_id=video_id,
+            priority=priority,
+            dedupe_key=f"{INDEX_VIDEO}:{video_id}",
         )
     return _job(INDEX_VIDEO, video_id, model_version, priority)
 
@@ -52,7 +57,7 @@ def render_job(video_id: str) -> NewJob:
     """The job that makes the copy; nothing is added where one waits or runs already."""
     return NewJob(
         kind=RENDER_VIDEO,
-        payload={},
+        payload=with_carried({}),
         video_id=video_id,
         priority=_AFTER_ALL_ELSE,
         dedupe_key=f"{RENDER_VIDEO}:{video_id}",
@@ -62,7 +67,7 @@ def render_job(video_id: str) -> NewJob:
 def _job(kind: str, video_id: str, model_version: str, priority: int, **more: int) -> NewJob:
     return NewJob(
         kind=kind,
-        payload={"model_version": model_version, **more},
+        payload=with_carried({"model_version": model_version, **more}),
         video_id=video_id,
         priority=priority,
         dedupe_key=":".join([kind, video_id, model_version, *map(str, more.values())]),

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from contextlib import suppress
+from contextvars import copy_context
 from typing import TypeVar
+
+from vidrec.application.ports import Observe
 
 T = TypeVar("T")
 _LOOK_EVERY_S = 0.1
@@ -40,7 +43,7 @@ def read_ahead(source: Generator[T], *, ahead: int, check: Callable[[], None] = 
         finally:
             source.close()
 
-    thread = threading.Thread(target=read, name="read-ahead", daemon=True)
+    thread = threading.Thread(target=copy_context().run, args=(read,), name="read-ahead", daemon=True)
     thread.start()
     try:
         while (item := _next(ready, check)) is not None:
@@ -50,6 +53,17 @@ def read_ahead(source: Generator[T], *, ahead: int, check: Callable[[], None] = 
     finally:
         closed.set()
         thread.join(_END_S)
+
+
+def observed(source: Iterable[T], observe: Observe, step: str) -> Generator[T]:
+    """The items of `source`; the making of each is a step."""
+    items = iter(source)
+    while True:
+        with observe(step):
+            item = next(items, None)
+        if item is None:
+            return
+        yield item
 
 
 def _next(

@@ -40,6 +40,9 @@ MAX_CANDIDATES = 500
 """Longest list that one recommendation can be paged through."""
 MAX_RETRIEVED = 1000
 """Most neighbours asked for per interest, however much the user has seen."""
+CHECKED_BEYOND = 20
+"""Of the popular and fresh videos at the end of a list so many more than a page has are looked up in SQL at once; the
+rest are as old as the list in memory, and are looked up when they are paged to."""
 WATCHED_PER_INTEREST = 3
 """So many watched videos of an interest are looked into for the reason."""
 
@@ -185,13 +188,18 @@ class Recommender:
                 log.warning("answering a popular list: %s", error)
                 degraded, profile = True, None
         strategy = "content" if candidates else "popular"
-        candidates += self._spotlight.candidates(
+        cold = self._spotlight.candidates(
             query.category,
             drop=drop | {c.video_id for c in candidates},
             limit=max(0, MAX_CANDIDATES - len(candidates)),
         )
+        checked, unchecked = [*candidates, *cold[: query.n + CHECKED_BEYOND]], cold[query.n + CHECKED_BEYOND :]
+        held = self._spotlight.videos() if unchecked else {}
         with self._database.snapshot() as uow:
-            shown = uow.catalogue.recommendable([c.video_id for c in candidates])
+            shown = {
+                **{c.video_id: held[c.video_id].content_sha256 for c in unchecked if c.video_id in held},
+                **uow.catalogue.recommendable([c.video_id for c in checked]),
+            }
         record = RecommendationRecord(
             id=new_id(),
             user_id=query.user_id,
@@ -203,7 +211,7 @@ class Recommender:
             interaction_cutoff=cutoff,
             interests=_recorded(profile),
             parameters={"n": query.n, "category": query.category, "exclude": sorted(query.exclude)},
-            candidates=tuple(_distinct(candidates, shown, seen)[:MAX_CANDIDATES]),
+            candidates=tuple(_distinct([*checked, *unchecked], shown, seen)[:MAX_CANDIDATES]),
         )
         with self._database.transaction() as uow:
             uow.recommendations.add(record)

@@ -24,6 +24,7 @@ from vidrec.application.ports import (
     FrameSource,
     JobQueue,
     MediaStore,
+    Observers,
     Renderer,
     VectorIndex,
 )
@@ -72,12 +73,16 @@ class Worker:
         job_days: float = 7.0,
         split_s: float = 600.0,
         sweep: Callable[[], object] | None = None,
+        observers: Observers = Observers(),  # noqa: B008 - it is frozen
     ) -> None:
         """`split_s`: longer videos are split, see `domain.segmentation.ranges`. `sweep`: what is to be looked for again
         and again, such as uploads that nobody told of."""
         self._database = database
         self._queue = queue
-        self._jobs = JobHandler(database, queue, index, frames, encoder, store, renderer, split_s=split_s)
+        self._jobs = JobHandler(
+            database, queue, index, frames, encoder, store, renderer, split_s=split_s, observe=observers.step
+        )
+        self._around_job = observers.job
         self._lease_s = lease_s
         self._poll_s = poll_s
         self._concurrency = concurrency
@@ -145,7 +150,8 @@ class Worker:
         lease = _Lease(job)
         self._leases.add(lease)
         try:
-            self._do(job, Patience(lost=lease.lost, stop=self._stop, limit_s=self._patience_s))
+            with self._around_job(job):
+                self._do(job, Patience(lost=lease.lost, stop=self._stop, limit_s=self._patience_s))
         finally:
             self._leases.discard(lease)
 

@@ -13,10 +13,11 @@ from typing import Annotated
 
 import typer
 
-from vidrec.cli.console import log_to_stderr, say
+from vidrec.cli.console import say
 from vidrec.cli.exposure import refuse_exposure
 from vidrec.domain.errors import InvalidInput
 from vidrec.settings import Settings, load_settings
+from vidrec.telemetry import Telemetry, Traces, configure_logging
 
 _BACKLOG = 2048
 _M_ARENA_MAX, _M_MMAP_THRESHOLD = -8, -3
@@ -32,7 +33,7 @@ def command(
     _use_threads_sparingly()
     settings = load_settings(host=host, port=port, data_dir=data)
     refuse_exposure(settings)
-    log_to_stderr(settings.log_level)
+    configure_logging(settings.log_level, settings.log_format)
     with _listen(settings) as listening:
         _serve(settings, listening)
 
@@ -61,7 +62,8 @@ def _serve(settings: Settings, listening: socket.socket) -> None:
     from vidrec.api.server import make_server
     from vidrec.bootstrap import media_origins, open_access, open_services, warn_of_cors
 
-    services = open_services(settings)
+    telemetry = Telemetry("vidrec-api", Traces.from_environment("vidrec-api"))
+    services = open_services(settings, telemetry)
     try:
         app = create_app(
             services,
@@ -75,6 +77,8 @@ def _serve(settings: Settings, listening: socket.socket) -> None:
             media_origins=media_origins(settings),
             notification_token=settings.notification_token,
             sns_topics=settings.sns_topics,
+            index_patience_s=settings.milvus_timeout_s,
+            telemetry=telemetry,
         )
         if settings.media_url:
             threading.Thread(target=warn_of_cors, args=(settings,), name="cors", daemon=True).start()
@@ -85,3 +89,4 @@ def _serve(settings: Settings, listening: socket.socket) -> None:
         make_server(app).run(sockets=[listening])
     finally:
         services.close()
+        telemetry.close()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import sys
 from typing import Any
 
@@ -43,12 +42,3 @@ def progress() -> Progress:
         disable=not stderr.is_terminal,
         transient=True,
     )
-
-
-def log_to_stderr(level: str) -> None:
-    """Logging of a service process: one line an event, on stderr."""
-    logging.basicConfig(
-        level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr, force=True
-    )
-    for library in ("alembic", "httpx"):  # they log each start and each request
-        logging.getLogger(library).setLevel(max(logging.getLogger().level, logging.WARNING))

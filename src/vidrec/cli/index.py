@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +15,8 @@ from vidrec.domain.errors import InvalidInput
 from vidrec.settings import Settings, load_settings
 
 app = typer.Typer()
+PATIENCE_S = 60.0
+"""Least timeout of a call: nobody waits for it at a screen, and a copy must not end at the first slow answer."""
 
 
 @app.callback()
@@ -24,7 +27,12 @@ def _group() -> None:
 @app.command()
 def move(
     to: Annotated[str, typer.Option(help="Address of the Milvus server to copy to, such as http://milvus:19530.")],
-    to_token: Annotated[str, typer.Option(envvar="VIDREC_MOVE_TOKEN", help="`user:password` there.")] = "",
+    to_token: Annotated[str, typer.Option(envvar="VIDREC_MOVE_TOKEN", help="`user:password` or a token there.")] = "",
+    to_user: Annotated[str, typer.Option(help="User there, instead of a token.")] = "",
+    to_password: Annotated[str, typer.Option(envvar="VIDREC_MOVE_PASSWORD", help="That user's password.")] = "",
+    to_database: Annotated[str, typer.Option(help="Database there; made where it is missing.")] = "",
+    to_certificate: Annotated[str, typer.Option(help="PEM file that an https server there is checked by.")] = "",
+    everything: Annotated[bool, typer.Option("--all", help="Copy again what is there already.")] = False,
     source: Annotated[
         str | None, typer.Option("--from", help="Milvus server to copy from; default: Milvus Lite in the data folder.")
     ] = None,
@@ -32,14 +40,25 @@ def move(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
 ) -> None:
     """Copy all vectors of the active model to another Milvus, without decoding again; then set VIDREC_MILVUS_URI. The
-    source stays as it is. Safe to run again. A system that runs on the data folder must be ended first."""
+    source stays as it is. Run again after it was cut short, it carries on. A system that runs on the data folder must
+    be ended first."""
     from vidrec.application.move_index import move_index
     from vidrec.bootstrap import open_database, open_index
 
     settings = load_settings(data_dir=data, milvus_uri=source)
-    if to.rstrip("/") == settings.milvus_uri.rstrip("/"):
+    settings = settings.model_copy(update={"milvus_timeout_s": max(settings.milvus_timeout_s, PATIENCE_S)})
+    if (to.rstrip("/"), to_database) == (settings.milvus_uri.rstrip("/"), settings.milvus_database):
         raise InvalidInput(f"--to: {to} is where the vectors are now", field="to")
-    there = settings.model_copy(update={"milvus_uri": to, "milvus_token": to_token})
+    there = settings.model_copy(
+        update={
+            "milvus_uri": to,
+            "milvus_token": to_token,
+            "milvus_user": to_user,
+            "milvus_password": to_password,
+            "milvus_database": to_database,
+            "milvus_certificate": to_certificate,
+        }
+    )
     with (
         _reachable(settings) as here,
         closing(open_database(settings)) as database,
@@ -49,13 +68,18 @@ def move(
     ):
         task = bar.add_task("moving", total=None, note="")
         moved = move_index(
-            database, origin, target, progress=lambda done, total: bar.update(task, completed=done, total=total)
+            database,
+            origin,
+            target,
+            everything=everything,
+            progress=lambda done, total: bar.update(task, completed=done, total=total),
         )
     if as_json:
-        emit_json({"videos": moved.videos, "segments": moved.segments, "missing": moved.missing})
+        emit_json(asdict(moved))
     else:
-        say(f"{moved.videos} videos with {moved.segments} segments copied to {to}")
-        say(f"use it: VIDREC_MILVUS_URI={to}")
+        say(f"{moved.videos} videos with {moved.segments} segments copied to {to}, {moved.already} were there already")
+        named = f" VIDREC_MILVUS_DATABASE={to_database}" if to_database else ""
+        say(f"use it: VIDREC_MILVUS_URI={to}{named}")
     if moved.missing:
         say(f"{moved.missing} videos have no vectors in the source: ingest them again")
         raise typer.Exit(1)

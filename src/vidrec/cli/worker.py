@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import signal
 import threading
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from vidrec.cli.console import log_to_stderr
 from vidrec.settings import load_settings
+from vidrec.telemetry import Traces, WorkerTelemetry, configure_logging
 
 
 def command(
@@ -22,7 +23,9 @@ def command(
     from vidrec.bootstrap import open_worker
 
     settings = load_settings(data_dir=data)
-    log_to_stderr(settings.log_level)
+    configure_logging(settings.log_level, settings.log_format)
+    telemetry = WorkerTelemetry(Traces.from_environment("vidrec-worker"))
+    telemetry.serve(settings.worker_metrics_port, settings.worker_metrics_host)
     stop = threading.Event()
 
     def end(number: int, _frame: object) -> None:
@@ -31,5 +34,5 @@ def command(
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, end)
-    with open_worker(settings, concurrency=concurrency) as worker:
+    with closing(telemetry), open_worker(settings, concurrency=concurrency, telemetry=telemetry) as worker:
         worker.run(stop, until_empty=until_empty)

@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from vidrec.adapters.milvus.connection import PATIENT_S, Client, MilvusConnection
-from vidrec.adapters.milvus.schema import create_collection
-from vidrec.application.ports import Hit
+from vidrec.adapters.milvus.connection import PATIENT_S, Access, Client, MilvusConnection
+from vidrec.adapters.milvus.schema import Hnsw, create_collection
+from vidrec.adapters.milvus.upkeep import Upkeep
+from vidrec.application.ports import Hit, Observe, unobserved
 from vidrec.domain.models import Embedding, Embeddings, ModelVersion, Segment, TimeRange, VideoVector, segment_id
 
 _log = logging.getLogger(__name__)
@@ -23,22 +24,38 @@ LITE_COMFORT = 40_000
 _ROWS_PER_WRITE = 500
 _IDS_PER_READ = 5000
 _NUMBERS_PER_PROBE = 128
-_STRONG = {"consistency_level": "Strong"}
-"""For reads that a write follows from: they must see everything. Reads for an answer take Milvus's Bounded default."""
+# Which reads must see all that was acknowledged before them, and which may be seconds late: docs/adr/0018.
+_STRONG: Mapping[str, Any] = {"consistency_level": "Strong"}
+_BOUNDED: Mapping[str, Any] = {"consistency_level": "Bounded"}
 _ESCAPES = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t"})
 
 
 class MilvusIndex:
     """Implements the VectorIndex port on Milvus 2.3.5 and later, and on Milvus Lite's server. Connects at the first
-    call. Thread-safe: one instance serves a whole process."""
+    call. Thread-safe: one instance serves a whole process.
 
-    def __init__(self, uri: str, *, token: str = "", timeout_s: float) -> None:
-        self._connection = MilvusConnection(uri, token=token, timeout_s=timeout_s)
+    What is read for an answer may be seconds old (Bounded): the newest videos can wait, and deleted ones are dropped by
+    what SQL says. What a write follows from, counts, and reads that are asked to be `fresh` see everything (Strong)."""
+
+    def __init__(
+        self,
+        access: Access | str,
+        *,
+        timeout_s: float,
+        hnsw: Hnsw = Hnsw(),  # noqa: B008 - it is frozen
+        observe: Observe = unobserved,
+    ) -> None:
+        """`access`: a string is an address without more."""
+        access = Access(access) if isinstance(access, str) else access
+        self._connection = MilvusConnection(access, timeout_s=timeout_s, observe=observe)
+        self._hnsw = hnsw
+        self._upkeep = Upkeep(self._connection)
         self._warned = False
 
     def create(self, model: ModelVersion) -> None:
         for name in (model.segments_collection, model.videos_collection):
-            self._connection.run(partial(self._create, name=name, dimension=model.dimension))
+            create = partial(self._create, name=name, dimension=model.dimension)
+            self._connection.run(create, step="create_collection", timeout_s=PATIENT_S)
 
     def drop(self, model: ModelVersion) -> None:
         for name in (model.videos_collection, model.segments_collection):
@@ -76,19 +93,22 @@ class MilvusIndex:
             filter="" if category is None else f"category == {_quoted(category)}",
             limit=limit,
             output_fields=["embedding"],
-            search_params={"params": {"ef": max(2 * limit, 64)}},
+            search_params={"params": {"ef": self._hnsw.breadth(limit)}},
+            **_BOUNDED,
         )
         return _hits(found)
 
-    def videos(self, model: ModelVersion, video_ids: Sequence[str]) -> Mapping[str, Embedding]:
-        rows = self._read(model.videos_collection, video_ids, ["embedding"])
+    def videos(self, model: ModelVersion, video_ids: Sequence[str], *, fresh: bool = False) -> Mapping[str, Embedding]:
+        rows = self._read(model.videos_collection, video_ids, ["embedding"], **(_STRONG if fresh else _BOUNDED))
         return {row["id"]: _embedding(row) for row in rows}
 
-    def segments(self, model: ModelVersion, counts: Mapping[str, int]) -> Mapping[str, Sequence[Segment]]:
+    def segments(
+        self, model: ModelVersion, counts: Mapping[str, int], *, fresh: bool = False
+    ) -> Mapping[str, Sequence[Segment]]:
         ids = [segment_id(video_id, number) for video_id, count in counts.items() for number in range(count)]
         fields = ["video_id", "number", "start_s", "end_s", "embedding"]
         found: dict[str, list[Segment]] = defaultdict(list)
-        for row in self._read(model.segments_collection, ids, fields):
+        for row in self._read(model.segments_collection, ids, fields, **(_STRONG if fresh else _BOUNDED)):
             found[row["video_id"]].append(_segment(row))
         return {video_id: sorted(segments, key=lambda s: s.number) for video_id, segments in found.items()}
 
@@ -96,7 +116,7 @@ class MilvusIndex:
         return self._count(model.videos_collection), self._count(model.segments_collection)
 
     def flush(self, model: ModelVersion) -> None:
-        self._connection.run(partial(self._flush, model=model))
+        self._upkeep.flush([model.segments_collection, model.videos_collection])
         if self._connection.is_lite and not self._warned and sum(self.count(model)) >= LITE_COMFORT:
             self._warned = True
             _log.warning(
@@ -105,35 +125,38 @@ class MilvusIndex:
                 sum(self.count(model)),
             )
 
+    def release(self, model: ModelVersion) -> None:
+        for name in (model.videos_collection, model.segments_collection):
+            if self._connection.call("has_collection", name):
+                self._connection.call("release_collection", name, timeout=PATIENT_S)
+
     def ping(self) -> None:
         self._connection.ping()
 
     def close(self) -> None:
         self._connection.close()
 
-    def _create(self, client: Client, *, name: str, dimension: int) -> None:
-        create_collection(client, name, dimension, is_lite=self._connection.is_lite)
-        self._connection.load(client, name, timeout_s=PATIENT_S)
-
-    def _flush(self, client: Client, *, model: ModelVersion) -> None:
-        if self._connection.is_lite:
-            # A Milvus server seals and indexes by itself, and limits the rate of flushes.
-            for name in (model.segments_collection, model.videos_collection):
-                client.flush(name, timeout=PATIENT_S)
+    def _create(self, client: Client, left_s: float, *, name: str, dimension: int) -> None:
+        create_collection(client, name, dimension, is_lite=self._connection.is_lite, hnsw=self._hnsw)
+        self._connection.load(client, name, timeout_s=left_s)
 
     def _upsert(self, name: str, rows: Iterable[Mapping[str, Any]]) -> None:
         for batch in _batches(rows, _ROWS_PER_WRITE):
             self._connection.call("upsert", name, batch, timeout=PATIENT_S)
+            self._upkeep.written(name, len(batch))
 
     def _delete(self, name: str, ids: Sequence[str]) -> None:
         if ids:
             self._connection.call("delete", name, filter=_id_in(ids))
+            self._upkeep.deleted(name, len(ids))
 
     def _read(self, name: str, ids: Iterable[str], fields: Sequence[str], **options: Any) -> list[dict[str, Any]]:
         """Rows by primary key, in no order; one call unless there are very many."""
+        # Vectors come as arrays: as lists of floats, pymilvus's default, they take twice the processor's time.
+        options |= {"output_fields": list(fields), "strict_float32": True}
         rows: list[dict[str, Any]] = []
         for batch in _batches(dict.fromkeys(ids), _IDS_PER_READ):
-            rows += self._connection.call("query", name, filter=_id_in(batch), output_fields=list(fields), **options)
+            rows += self._connection.call("query", name, filter=_id_in(batch), **options)
         return rows
 
     def _segment_ids(self, model: ModelVersion, first: Mapping[str, int]) -> list[str]:

@@ -14,6 +14,7 @@ from vidrec.adapters.sql.engine import Connections, for_reading, for_writing, op
 from vidrec.adapters.sql.interactions import SqlInteractions
 from vidrec.adapters.sql.keys import SqlKeyRecords
 from vidrec.adapters.sql.models import SqlModelVersions
+from vidrec.adapters.sql.observed import observe_statements
 from vidrec.adapters.sql.profiles import SqlProfiles
 from vidrec.adapters.sql.progress import SqlProgressNotes
 from vidrec.adapters.sql.receipts import SqlReceipts
@@ -21,6 +22,7 @@ from vidrec.adapters.sql.recommendations import SqlRecommendations
 from vidrec.adapters.sql.schema import SCHEMA_REVISION
 from vidrec.adapters.sql.splits import SqlSplits
 from vidrec.adapters.sql.uploads import SqlUploadRecords
+from vidrec.application.ports import Observe, unobserved
 from vidrec.domain.errors import InvalidInput, SchemaOutdated, StoreUnavailable
 
 
@@ -44,9 +46,11 @@ class SqlUnitOfWork:
 class SqlDatabase:
     """Implements the Database port on SQLite and PostgreSQL. Thread-safe; connections are pooled."""
 
-    def __init__(self, url: str, connections: Connections | None = None) -> None:
+    def __init__(self, url: str, connections: Connections | None = None, *, observe: Observe = unobserved) -> None:
         """Connects at the first use. InvalidInput where the URL cannot be used."""
         self._engine = open_engine(url, connections)
+        if observe is not unobserved:
+            observe_statements(self._engine, observe)
         self._down: str | None = None
         self._probing = threading.Lock()
 

@@ -8,6 +8,7 @@ import zlib
 from datetime import datetime
 from typing import Any
 
+from pydantic_core import to_json
 from sqlalchemy import Connection, delete, insert, select, update
 
 from vidrec.adapters.sql.schema import recommendations
@@ -57,7 +58,7 @@ class SqlRecommendations:
 
 
 def _compress(body: dict[str, Any]) -> bytes:
-    return zlib.compress(json.dumps(body, separators=(",", ":")).encode(), _FASTEST)
+    return zlib.compress(to_json(body), _FASTEST)
 
 
 def _pack(record: RecommendationRecord) -> bytes:

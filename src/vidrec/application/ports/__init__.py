@@ -8,6 +8,7 @@ vectors  VectorIndex
 media    MediaStore, FrameSource, Renderer, Encoder
 splits   by the UnitOfWork Splits
 uploads  UploadStore, UploadReceiver, and by the UnitOfWork UploadRecords, ProgressNotes
+observing  Observers: Observe, AroundJob
 """
 
 from vidrec.application.ports.access import KeyRecords, Signing
@@ -22,6 +23,7 @@ from vidrec.application.ports.media import (
     Presentation,
     Renderer,
 )
+from vidrec.application.ports.observing import AroundJob, Observe, Observers, unobserved
 from vidrec.application.ports.queue import JobQueue
 from vidrec.application.ports.splits import SplitRange, Splits
 from vidrec.application.ports.sql import (
@@ -51,6 +53,7 @@ from vidrec.application.ports.uploads import (
 from vidrec.application.ports.vectors import Hit, VectorIndex
 
 __all__ = [
+    "AroundJob",
     "ArrivedObject",
     "ArrivedPart",
     "Catalogue",
@@ -68,6 +71,8 @@ __all__ = [
     "ModelRoles",
     "ModelVersions",
     "ObjectLibrary",
+    "Observe",
+    "Observers",
     "Original",
     "PartialFile",
     "Presentation",
@@ -87,4 +92,5 @@ __all__ = [
     "UploadStore",
     "VectorIndex",
     "VideoChanges",
+    "unobserved",
 ]

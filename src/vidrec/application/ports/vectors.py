@@ -53,13 +53,16 @@ class VectorIndex(Protocol):
         """For each query row the nearest videos by cosine, nearest first: one call whatever the number of queries."""
         ...
 
-    def videos(self, model: ModelVersion, video_ids: Sequence[str]) -> Mapping[str, Embedding]:
-        """Video embeddings by id, for those that exist; one call."""
+    def videos(self, model: ModelVersion, video_ids: Sequence[str], *, fresh: bool = False) -> Mapping[str, Embedding]:
+        """Video embeddings by id, for those that exist; one call. `fresh`: all that was acknowledged before is seen,
+        where a read may be some seconds behind otherwise."""
         ...
 
-    def segments(self, model: ModelVersion, counts: Mapping[str, int]) -> Mapping[str, Sequence[Segment]]:
+    def segments(
+        self, model: ModelVersion, counts: Mapping[str, int], *, fresh: bool = False
+    ) -> Mapping[str, Sequence[Segment]]:
         """Segments of these videos in order of time, given video id -> number of segments (ids are deterministic, so
-        this is a read by key); one call. Videos without any row are absent."""
+        this is a read by key); one call. Videos without any row are absent. `fresh` as with `videos`."""
         ...
 
     def count(self, model: ModelVersion) -> tuple[int, int]:
@@ -68,6 +71,11 @@ class VectorIndex(Protocol):
 
     def flush(self, model: ModelVersion) -> None:
         """Makes what was written fast to search; call after a burst of writes, not after each."""
+        ...
+
+    def release(self, model: ModelVersion) -> None:
+        """Lets go of the memory that a model version takes which is not in use; its next read loads it again. Nothing
+        where it has no collections."""
         ...
 
     def ping(self) -> None: ...
