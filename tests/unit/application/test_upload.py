@@ -42,8 +42,11 @@ class Rig:
     def made(self, policy: UploadPolicy) -> Uploads:
         return Uploads(self.database, self.queue, self.media, self.store, self.store, policy)
 
+    def announced(self, **more: Any) -> Announced:
+        return Announced(**{"bucket": "videos", "filename": "a.webm", **more})
+
     def sign(self, **more: Any) -> tuple[Upload, SignedRequest]:
-        return self.uploads.sign(Announced(**{"bucket": "videos", "filename": "a.webm", **more}))
+        return self.uploads.sign(self.announced(**more))
 
     def put(self, upload: Upload, signed: SignedRequest, data: bytes = DATA) -> None:
         query = dict(parse_qsl(urlsplit(signed.url).query))
