@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from functools import lru_cache
 from pathlib import PurePath
 from typing import Any
 
@@ -304,6 +305,7 @@ class SqlCatalogue:
         return [_video(row) for row in self._connection.execute(statement)]
 
 
+@lru_cache(maxsize=8)  # building it takes as long as running it
 def _select(model_version: str | None = None) -> Select[Any]:
     """Whole videos; see `Catalogue.get` for what they say of their indexing."""
     wanted = select(active_model.c.version).scalar_subquery() if model_version is None else literal(model_version)
