@@ -29,6 +29,7 @@ from vidrec.domain.models import Job, JobState, NewJob
 FIRST_RETRY_S = 1.0
 LAST_RETRY_S = 300.0
 ASK_AGAIN_S = 2.0
+"""So long an idle worker that hears of no new job believes that there is nothing to do."""
 LOOK_FOR_EXPIRED_S = 1.0
 """How often a busy worker looks for jobs of silent ones."""
 _STATES = {
