@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
@@ -115,7 +115,8 @@ class VideoIndexer:
         UnusableMedia where the file is the problem; whatever `patiently` raises.
         """
         try:
-            with self._store.original(video.location) as path:
+            with ExitStack() as opened:
+                path = patiently(lambda: opened.enter_context(self._store.original(video.location)))
                 media = self._frames.probe(path)
                 segments, middles = self._segments(video.id, path, media, model, patiently, report)
                 if not video.content_sha256:
