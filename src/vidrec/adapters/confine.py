@@ -62,6 +62,8 @@ _FORBIDDEN_CALLS: dict[str, tuple[int, list[int]]] = {
 _OPENING_CALLS = {"x86_64": [(257, 2), (2, 1)], "aarch64": [(56, 2)]}
 """Number, and which argument holds the flags: openat, open."""
 _SECCOMP_SET_FILTER, _SECCOMP_NEW_LISTENER, _SECCOMP_ASK = 1, 8, 0x7FC00000
+_OLDEST_KERNEL = (5, 9)
+"""The first that also tells when nobody is left whose reads could be announced."""
 _READING_CALLS = {"x86_64": (317, 0xC000003E, (0, 17)), "aarch64": (277, 0xC00000B7, (63, 67))}
 """Number of seccomp, the audit architecture, the numbers of read and pread64."""
 _FOR_WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
@@ -176,7 +178,8 @@ def _announce_reads(libc: ctypes.CDLL, socket_fd: int) -> None:
 
 
 def _listener_of_reads(libc: ctypes.CDLL) -> int:
-    if os.uname().machine not in _READING_CALLS:
+    release = tuple(int(part) for part in os.uname().release.split(".")[:2] if part.isdecimal())
+    if os.uname().machine not in _READING_CALLS or release < _OLDEST_KERNEL:
         return -1
     seccomp, architecture, calls = _READING_CALLS[os.uname().machine]
     program = [

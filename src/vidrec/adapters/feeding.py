@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable
 from typing import IO
 
-from vidrec.domain.errors import VidrecError
+from vidrec.domain.errors import StoreUnavailable
 
 ANNOUNCED, UNABLE = b"1", b"0"
 """What the launcher says: here is the descriptor on which reads are announced; there can be none."""
@@ -30,7 +30,6 @@ _GO_ON = 1
 _PREAD = frozenset({17, 67})
 """On x86-64 and ARM64."""
 _AT_ONCE = 64 << 20
-_START_S = 60.0
 _LOOK_MS = 500
 
 Fill = Callable[[int, int], None]
@@ -49,7 +48,7 @@ class Feeder:
         self._over = False
         self._waited_s = 0.0
         self._waits_since: float | None = None
-        self.error: VidrecError | None = None
+        self.error: Exception | None = None
         """Why bytes did not come; the child was ended then."""
 
     @property
@@ -79,31 +78,31 @@ class Feeder:
         self._theirs.close()
 
     def _serve(self) -> None:
+        handed: list[int] = []
         try:
-            self._ours.settimeout(_START_S)
             said, handed, _, _ = socket.recv_fds(self._ours, 1, 1)
             if said == UNABLE:
                 self._bring(0, os.fstat(self._file.fileno()).st_size)
                 self._ours.send(ANNOUNCED)
             elif handed:
                 self._answer_all(handed[0])
-        except VidrecError as error:
-            self.error = error
-            self._kill()
         except OSError:  # the child has ended
             return
+        except Exception as error:  # told to whoever waits for the child
+            self.error = error
+            self._kill()
+        finally:  # only now: without it the child's reads fail
+            for listener in handed:
+                os.close(listener)
 
     def _answer_all(self, listener: int) -> None:
-        try:
-            watch = select.poll()
-            watch.register(listener, select.POLLIN)
-            while not self._over:
-                for _, ready in watch.poll(_LOOK_MS):
-                    if not ready & select.POLLIN:  # the child has ended; older kernels do not tell
-                        return
-                    self._answer(listener)
-        finally:
-            os.close(listener)
+        watch = select.poll()
+        watch.register(listener, select.POLLIN)
+        while not self._over:
+            for _, ready in watch.poll(_LOOK_MS):
+                if not ready & select.POLLIN:  # the child has ended
+                    return
+                self._answer(listener)
 
     def _answer(self, listener: int) -> None:
         asked = bytearray(_ASKED.size)
@@ -121,6 +120,8 @@ class Feeder:
         self._waits_since = began = time.monotonic()
         try:
             self._fill(start, stop)
+        except OSError as error:  # the child's own are another matter
+            raise StoreUnavailable(f"what is read of a video does not come: {error}") from error
         finally:
             self._waits_since = None
             self._waited_s += time.monotonic() - began

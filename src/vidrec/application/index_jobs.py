@@ -63,7 +63,7 @@ class IndexJobs:
             return
         started = time.monotonic()
         try:
-            with self._indexer.opened(video) as opened:
+            with self._indexer.opened(video, patiently) as opened:
                 planned = ranges(opened.media.duration_s, self._split_s)
                 if len(planned) > 1:
                     self._split(job, video, model, opened.media, planned)

@@ -72,12 +72,12 @@ class VideoIndexer:
         self._observe = observe
 
     @contextmanager
-    def opened(self, video: Video, media: MediaInfo | None = None) -> Iterator[OpenedVideo]:
+    def opened(self, video: Video, patiently: Patience, media: MediaInfo | None = None) -> Iterator[OpenedVideo]:
         """The video with its bytes at hand for the time of the block, and what probing says unless that is known.
         UnusableMedia where the file is the problem."""
         with ExitStack() as stack:
             try:
-                path = stack.enter_context(self._store.original(video.location))
+                path = patiently(lambda: stack.enter_context(self._store.original(video.location)))
                 if media is None:
                     with self._observe("probe"):
                         media = self._frames.probe(path)
@@ -151,7 +151,7 @@ class VideoIndexer:
         if not segments:
             raise UnusableMedia(FailureReason.NO_DECODABLE_FRAME, "no frame of the video could be decoded")
         if not video.content_sha256:
-            self._learn_digest(video, original)
+            self._learn_digest(video, original, patiently)
         report(EMBEDDING)
         vector = video_embedding(segments)
         if video.indexed_model in (None, model.version):  # else it has one, and need not get another by another model
@@ -164,10 +164,10 @@ class VideoIndexer:
             patiently(lambda: self._index.upsert(model, row, segments))
         return Indexed(media, len(segments))
 
-    def _learn_digest(self, video: Video, original: Original | None) -> None:
+    def _learn_digest(self, video: Video, original: Original | None, patiently: Patience) -> None:
         try:
             with ExitStack() as stack:
-                file = original or stack.enter_context(self._store.original(video.location))
+                file = original or patiently(lambda: stack.enter_context(self._store.original(video.location)))
                 self._learn(video.id, sha256_of(file))
         except NotFound as error:
             raise missing(error) from error

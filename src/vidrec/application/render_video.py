@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 
@@ -59,7 +60,8 @@ class VideoRenderer:
         """What is to be played of the video, and where its copy is. UnusableMedia where there can be none; whatever
         `patiently` raises."""
         try:
-            with self._store.original(video.location) as path:
+            with ExitStack() as opened:
+                path = patiently(lambda: opened.enter_context(self._store.original(video.location)))
                 media = self._frames.probe(path)
                 how = rendering(media)
                 if how is None:

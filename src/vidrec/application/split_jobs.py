@@ -71,7 +71,7 @@ class SplitJobs:
         mine = ranges[int(job.payload["number"])]
         report = report_range(self._database, video.id, model.version, mine.number, mine.time.start_s)
         try:
-            with self._indexer.opened(video, media) as opened:
+            with self._indexer.opened(video, patiently, media) as opened:
                 self._indexer.encode_range(opened, mine.time, model, patiently, report)
         except UnusableMedia as error:
             log.info("%s (%s), range %d failed: %s", video.title, video.id, mine.number, error)

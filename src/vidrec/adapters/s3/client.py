@@ -21,7 +21,7 @@ from vidrec.domain.errors import NotFound, StoreUnavailable
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
 
-_CONNECT_S, _READ_S = 5.0, 60.0
+_CONNECT_S, _READ_S = 5.0, 30.0
 _ATTEMPTS = 4
 _CONNECTIONS = 64
 _ABSENT = frozenset({"404", "NoSuchKey", "NoSuchVersion", "NoSuchUpload", "NotFound"})
