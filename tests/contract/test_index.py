@@ -287,6 +287,27 @@ def test_threads_share_one_index(library: Library) -> None:
     expect(lambda: sorted(library.ids(vectors(0, 1)[0])), sorted(written))
 
 
+def test_fresh_reads_see_at_once_what_was_acknowledged(library: Library) -> None:
+    index, model = library.index, library.model
+    new = library.put(video(vectors(18, 1)[0]), 3)
+    assert list(index.videos(model, [new.video_id], fresh=True)) == [new.video_id]
+    assert len(index.segments(model, {new.video_id: 5}, fresh=True)[new.video_id]) == 3
+    index.delete(model, [new.video_id])
+    assert index.videos(model, [new.video_id], fresh=True) == {}
+    assert index.segments(model, {new.video_id: 5}, fresh=True) == {}
+
+
+def test_what_was_released_is_loaded_by_the_next_read(library: Library) -> None:
+    embedding = vectors(19, 1)[0]
+    new = library.put(video(embedding), 2)
+    expect(lambda: library.ids(embedding), [new.video_id])
+    library.index.release(library.model)
+    library.index.release(library.model)
+    expect(lambda: library.ids(embedding), [new.video_id])
+    assert library.held(new.video_id) == [0, 1]
+    library.index.release(model_version())  # nothing was ever written under it
+
+
 def test_another_client_sees_what_is_written(library: Library) -> None:
     if isinstance(library.index, FakeIndex):
         pytest.skip("the fake lives in one process")

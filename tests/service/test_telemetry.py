@@ -77,3 +77,19 @@ def test_every_metric_is_documented_and_every_documented_one_is_there(shared: Sy
         name.removesuffix("_total") for name in re.findall(r"^\| `(vidrec_\w+)", PAGE.read_text(), re.MULTILINE)
     }
     assert documented == ours
+
+
+def test_a_bug_is_answered_counted_and_logged_with_the_request_s_id(
+    system: System, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(_query: object) -> None:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(system.services.recommender, "recommend", broken)
+    answer = system.client.get("/recommend", params={"userid": "u"}, headers={"X-Request-ID": "abc-5"})
+    assert (answer.status_code, answer.headers["x-request-id"]) == (500, "abc-5")
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert "a bug" not in answer.text
+    [line] = [record for record in caplog.records if record.exc_info]
+    assert line.getMessage() == "GET /recommend failed"
+    assert 'route="/recommend",status="500"} 1.0' in system.client.get("/metrics").text
