@@ -323,6 +323,19 @@ def test_a_segment_is_shown_by_its_middle_picture(shared: System) -> None:
         assert shared.client.get(f"/videos/external:city-3/segments/{number}/picture").status_code == 422
 
 
+def test_a_segment_is_shown_as_its_model_version_cut_it(shared: System) -> None:
+    video = shared.library.families["city"][3]
+    address = "/videos/external:city-4/segments/1/picture"
+    shared.store.put(f"pictures/{video}/000001-0.jpg", b"kept before there were versions")
+    assert shared.client.get(address).content == b"kept before there were versions"
+    shared.store.put(f"pictures/{video}/mtest00000000/000001-0.jpg", b"active")
+    shared.store.put(f"pictures/{video}/mnext00000000/000001-0.jpg", b"next")
+    assert shared.client.get(address).content == b"active"
+    assert shared.client.get(f"{address}?model=mnext00000000").content == b"next"
+    assert shared.client.get(f"{address}?model=mgone00000000").status_code == 404
+    assert shared.client.get(f"{address}?model=../x").status_code == 422
+
+
 # --------------------------------------------------------------------------------------- pure functions
 
 
