@@ -60,8 +60,8 @@ format: $(DEV)/.ready ## Format the code
 	$(DEV)/bin/ruff format .
 
 .PHONY: bench
-bench: $(DEV)/.ready ## Measure: encoder, search, decode, ingest, recommend, upload, memory; writes docs/benchmarks.md
-	$(foreach part,encoder search decode ingest recommend upload memory,$(DEV)/bin/python -m bench.$(part)$(newline))
+bench: $(DEV)/.ready ## Measure: encoder, search, decode, ingest, recommend, upload, memory, pictures; writes docs/benchmarks.md
+	$(foreach part,encoder search decode ingest recommend upload memory pictures,$(DEV)/bin/python -m bench.$(part)$(newline))
 
 .PHONY: bench-gpu
 bench-gpu: ## Measure the encoder on a GPU (skips in one sentence without one; makes .venv-gpu, 3 GB)
@@ -79,7 +79,7 @@ lock: .uv/bin/uv ## Compile requirements/*.txt from pyproject.toml (hashed; name
 	compile --extra cpu pyproject.toml -o requirements/run.txt; \
 	compile --extra gpu pyproject.toml -o requirements/run-gpu.txt; \
 	compile --extra cpu --group test pyproject.toml -c requirements/run.txt -o requirements/test.txt; \
-	compile --extra export --group export-test pyproject.toml -c requirements/run.txt -o requirements/export.txt
+	compile --extra export --extra train --group export-test pyproject.toml -c requirements/run.txt -o requirements/export.txt
 
 .PHONY: helm
 helm: ## Build helm into build/tools where there is none and Go is there
