@@ -9,11 +9,14 @@ from typing import Annotated
 import typer
 
 from vidrec.cli.console import emit_json, say, stderr
+from vidrec.cli.training import pictures, train
 from vidrec.domain.errors import InvalidInput
 from vidrec.domain.models import Frames
 from vidrec.settings import load_settings
 
 app = typer.Typer()
+app.command()(train)
+app.command()(pictures)
 
 
 class Arch(StrEnum):
