@@ -105,7 +105,7 @@ def _measure(options: argparse.Namespace) -> Measured:
 
     from bench.service import running_encoder
     from vidrec.adapters.onnx_encoder import OnnxEncoder
-    from vidrec.model.default import store_untrained
+    from vidrec.model.encoder import store_encoder, untrained
     from vidrec.model.frames import generated_frames
     from vidrec.model.manifest import ONNX_FILE, load_model_dir
 
@@ -116,7 +116,7 @@ def _measure(options: argparse.Namespace) -> Measured:
         "VIDREC_ENCODER_QUEUE": str(QUEUE),
     }
     with tempfile.TemporaryDirectory() as folder:
-        model = store_untrained(options.arch, 0, options.precision, Path(folder))
+        model = store_encoder(options.arch, untrained(options.arch), Path(folder), options.precision)
         manifest = load_model_dir(model)
         measured = Measured(manifest.name)
         bare = OnnxEncoder(model / ONNX_FILE, provider=options.provider, gpu_mem_limit=GPU_MEM_LIMIT_MB << 20)

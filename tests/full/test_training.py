@@ -17,8 +17,10 @@ import pytest
 torch = pytest.importorskip("torch", reason="the export environment is not here: make export-env")
 
 from vidrec.domain.errors import Conflict, InvalidInput  # noqa: E402
-from vidrec.model.graph import ARCHITECTURES, state_shapes  # noqa: E402
+from vidrec.model.export import checked  # noqa: E402
+from vidrec.model.graph import ARCHITECTURES, build_stages, state_shapes  # noqa: E402
 from vidrec.model.pictures import render  # noqa: E402
+from vidrec.model.session import run_model  # noqa: E402
 from vidrec.model.training import checkpoint  # noqa: E402
 from vidrec.model.training.augment import augment  # noqa: E402
 from vidrec.model.training.configuration import Configuration, settled  # noqa: E402
@@ -153,6 +155,15 @@ def test_statistics_of_stages() -> None:
     frames = np.stack([render(0, number, 0, 224) for number in range(3)])
     found = stage_statistics(Network("resnet18").encoder.eval(), frames, torch.device("cpu"))
     assert [part.shape for part in found] == [(3, 64 << stage) for stage in range(len(STAGES)) for _ in range(2)]
+
+
+def test_statistics_are_those_of_the_encoders_graph() -> None:
+    frames = np.stack([render(0, number, 0, 224) for number in range(3)])
+    encoder = Network("resnet18").encoder.eval()
+    weights = checked({name: value.numpy() for name, value in encoder.state_dict().items()}, "resnet18", "test")
+    expected = run_model(build_stages("resnet18", weights), frames)
+    found = np.concatenate(stage_statistics(encoder, frames, torch.device("cpu")), axis=1)
+    np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
 def test_a_measure_is_noted(tmp_path: Path) -> None:

@@ -19,6 +19,10 @@ app.command()(train)
 app.command()(pictures)
 
 
+PICTURES = {"calibration": (16, 256), "fit": (64, 2048)}
+"""Fewest that are enough, and most that are used."""
+
+
 class Arch(StrEnum):
     """Depths of torchvision's ResNet."""
 
@@ -27,6 +31,13 @@ class Arch(StrEnum):
     RESNET50 = "resnet50"
     RESNET101 = "resnet101"
     RESNET152 = "resnet152"
+
+
+class Readout(StrEnum):
+    """How an embedding is made of what the network sees."""
+
+    LAST = "last"
+    STAGES = "stages"
 
 
 Data = Annotated[Path | None, typer.Option(help="Data folder (VIDREC_DATA_DIR).")]
@@ -45,17 +56,32 @@ def export(
         Path | None, typer.Option(help="Folder of pictures that set int8's value ranges; default: generated ones.")
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of untrained weights.")] = 0,
+    readout: Annotated[
+        Readout | None,
+        typer.Option(help="`last`: mean of the last stage; `stages`: all four, whitened. Default: the weights' own."),
+    ] = None,
+    dimension: Annotated[int, typer.Option(min=2, help="Values an embedding, of `--readout stages`.")] = 512,
+    fit: Annotated[
+        Path | None, typer.Option(help="Folder of pictures that `stages` is fitted on; default: generated ones.")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder of models; default: models in the data folder.")] = None,
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
     """Export a torchvision ResNet without its classifier. Trained weights need torch (`make export-env`)."""
+    from vidrec.model.encoder import Fitting
     from vidrec.model.export import export as export_model
 
     if int8 and fp16:
         raise InvalidInput("--int8 and --fp16 exclude each other", field="fp16")
     if calibration is not None and not int8:
         raise InvalidInput("--calibration is for --int8", field="calibration")
+    if fit is not None and readout is not Readout.STAGES:
+        raise InvalidInput("--fit is for --readout stages", field="fit")
+    fitting = None
+    if readout is Readout.STAGES:
+        frames = _frames(fit, "fit") if fit else None
+        fitting = Fitting(dimension, frames, f"pictures of {fit.name}") if fit else Fitting(dimension)
     with stderr.status(f"exporting {arch.value}"):
         folder = export_model(
             arch.value,
@@ -63,7 +89,9 @@ def export(
             out or load_settings(data_dir=data).models_dir,
             precision="int8" if int8 else "fp16" if fp16 else "fp32",
             seed=seed,
-            calibration=_frames(calibration) if calibration else None,
+            calibration=_frames(calibration, "calibration") if calibration else None,
+            fitting=fitting,
+            own_readout=readout is not Readout.LAST,
         )
     _report(folder, as_json)
 
@@ -126,17 +154,16 @@ def _report(folder: Path, as_json: bool) -> None:
     say(f"use it: make run MODEL={folder}")
 
 
-def _frames(folder: Path) -> Frames:
+def _frames(folder: Path, option: str) -> Frames:
     import numpy as np
 
     from vidrec.adapters.picture import read_picture
 
     if not folder.is_dir():
-        raise InvalidInput(f"--calibration: {folder} is no folder", field="calibration")
+        raise InvalidInput(f"--{option}: {folder} is no folder", field=option)
     files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in (".jpg", ".jpeg", ".png", ".webp"))
-    if len(files) < 16:
-        raise InvalidInput(
-            f"--calibration: {len(files)} pictures in {folder}; expected at least 16", field="calibration"
-        )
-    chosen = files[:: max(1, len(files) // 256)][:256]
+    least, most = PICTURES[option]
+    if len(files) < least:
+        raise InvalidInput(f"--{option}: {len(files)} pictures in {folder}; expected at least {least}", field=option)
+    chosen = files[:: max(1, len(files) // most)][:most]
     return np.concatenate([read_picture(path.read_bytes()) for path in chosen])

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from vidrec.domain.models import Frames
 from vidrec.domain.retrieval import retrieval
-from vidrec.model.graph import MEAN, STD
+from vidrec.model.graph import MEAN, STD, THINNED_STAGES
 from vidrec.model.readout import fit_readout
 
 STAGES = ("layer1", "layer2", "layer3", "layer4")
@@ -49,13 +49,15 @@ def measure(network: nn.Module, tuning: TuningSet, device: torch.device) -> Meas
 
 @torch.no_grad()
 def stage_statistics(network: nn.Module, frames: Frames, device: torch.device) -> list[npt.NDArray[np.float32]]:
-    """For each stage the means (n, channels) and standard deviations over the picture, in float32."""
+    """For each stage the means (n, channels) and standard deviations over the picture, as the encoder's graph
+    computes them."""
     outputs: list[list[Tensor]] = [[] for _ in range(2 * len(STAGES))]
 
     def pool(at: int) -> Callable[[nn.Module, object, Tensor], None]:
         def hook(_: nn.Module, __: object, output: Tensor) -> None:
-            outputs[2 * at].append(output.mean((2, 3)).cpu())
-            outputs[2 * at + 1].append(output.std((2, 3), correction=0).cpu())
+            seen = output[:, :, ::2, ::2] if at < THINNED_STAGES else output
+            outputs[2 * at].append(seen.mean((2, 3)).cpu())
+            outputs[2 * at + 1].append(seen.std((2, 3), correction=0).cpu())
 
         return hook
 
