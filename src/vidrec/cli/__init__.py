@@ -27,6 +27,7 @@ COMMANDS = {
     "import": _Entry("import_", "Import what users did (CSV or Parquet)."),
     "index": _Entry("index", "Move the vectors to another Milvus."),
     "model": _Entry("model", "Export, add, list and verify encoders."),
+    "evaluate": _Entry("evaluate", "Measure how well encoders put like beside like."),
     "api": _Entry("api", "Serve the HTTP API and the page."),
     "worker": _Entry("worker", "Take jobs: decode videos and write their embeddings."),
     "migrate": _Entry("migrate", "Bring the SQL schema to this release; safe to run twice."),

@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
-from vidrec.domain.retrieval import chance, colour_histogram, retrieval
+from vidrec.domain.retrieval import chance, colour_histogram, near_duplicates, retrieval
 
 
 def average_precision(right: list[bool]) -> float:
@@ -94,3 +94,37 @@ def test_a_colour_histogram_counts_shares() -> None:
     np.testing.assert_allclose((found**2).sum(axis=1), 1, atol=1e-6)
     assert found[1, 3 * 16 + 1] == pytest.approx(0.5**0.5)
     assert float(found[0] @ found[1]) == pytest.approx(0.5**0.5)
+
+
+def test_items_without_a_label_are_only_in_the_way() -> None:
+    angles = np.radians([0, 10, 25, 90])
+    points = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    found = retrieval(points, ["a", None, "a", None])
+    # 0: - a - -> 1/2; 25: - a - -> 1/2
+    assert (found.mean_average_precision, found.recall_at_1, found.queries) == (0.5, 0.0, 2)
+
+
+def test_near_duplicates_do_not_count_as_found() -> None:
+    angles = np.radians([0, 1, 30, 60])
+    points = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    labels, groups = ["a", "a", "b", "a"], ["g", "g", None, None]
+    found = retrieval(points, labels, groups=groups)
+    # 0: (not 1) b a -> 1/2; 1: b a -> 1/2; 60: b a a -> (1/2 + 2/3) / 2
+    assert found.mean_average_precision == pytest.approx((1 / 2 + 1 / 2 + (1 / 2 + 2 / 3) / 2) / 3)
+    expected = chance(labels, groups=groups)
+    assert expected.queries == 3
+    assert expected.recall_at_1 == pytest.approx((1 / 2 + 1 / 2 + 2 / 3) / 3)
+
+
+def test_near_duplicates_are_found_above_a_threshold() -> None:
+    angles = np.radians([0, 2, 30, 33, 80, 81])
+    points = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    found = near_duplicates(points, ["g", "g", "h", "h", None, None])
+    # The pair at 80 and 81 is none, so only cosines above theirs may collapse.
+    assert found.threshold > np.cos(np.radians(1.001))
+    assert (found.recall_at_1, found.false_collapses, found.queries) == (0.0, 0.0, 4)
+    lenient = near_duplicates(points, ["g", "g", "h", "h", None, None], most_false=0.1)
+    assert lenient.recall_at_1 == 1.0
+    assert lenient.false_collapses == pytest.approx(1 / 13)
+    with pytest.raises(ValueError, match="no group has two"):
+        near_duplicates(points, [None] * 6)
