@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch", reason="the export environment is not here: make export-env")
+torch = pytest.importorskip("torch", reason="the environment with torch is not here: make train-env")
 
 from vidrec.domain.errors import Conflict, InvalidInput  # noqa: E402
 from vidrec.model.export import checked  # noqa: E402

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vidrec.cli.console import emit_json, say, stderr
+from vidrec.cli.console import emit_json, progress, say, stderr
 from vidrec.cli.training import pictures, train
-from vidrec.domain.errors import InvalidInput
+from vidrec.domain.errors import InvalidInput, Unavailable
 from vidrec.domain.models import Frames
-from vidrec.settings import load_settings
+from vidrec.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from vidrec.model.encoder import Fitting
 
 app = typer.Typer()
 app.command()(train)
 app.command()(pictures)
 
 
+IMAGENET = "imagenet"
 PICTURES = {"calibration": (16, 256), "fit": (64, 2048)}
 """Fewest that are enough, and most that are used."""
 
@@ -44,56 +49,69 @@ Data = Annotated[Path | None, typer.Option(help="Data folder (VIDREC_DATA_DIR)."
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
 
 
+Int8 = Annotated[bool, typer.Option("--int8", help="Quantise: about 2.5 times as fast on a CPU.")]
+Fp16 = Annotated[bool, typer.Option("--fp16", help="Half precision, for GPUs.")]
+Calibration = Annotated[
+    Path | None, typer.Option(help="Folder of pictures that set int8's value ranges; default: generated ones.")
+]
+ReadoutKind = Annotated[
+    Readout | None,
+    typer.Option(help="`last`: mean of the last stage; `stages`: all four, whitened. Default: the weights' own."),
+]
+Dimension = Annotated[int, typer.Option(min=2, help="Values an embedding, of `--readout stages`.")]
+Fit = Annotated[
+    Path | None, typer.Option(help="Folder of pictures that `stages` is fitted on; default: generated ones.")
+]
+Out = Annotated[Path | None, typer.Option(help="Folder of models; default: models in the data folder.")]
+Base = Annotated[str, typer.Option("--from", help="Where the files are: an address, or a folder.")]
+
+
 @app.command()
 def export(
     arch: Annotated[Arch, typer.Option(help="Depth of the ResNet.")] = Arch.RESNET18,
     weights: Annotated[
         str, typer.Option(help="`imagenet` (downloads), `untrained`, or the path of a torchvision checkpoint.")
-    ] = "imagenet",
-    int8: Annotated[bool, typer.Option("--int8", help="Quantise: about 2.5 times as fast on a CPU.")] = False,
-    fp16: Annotated[bool, typer.Option("--fp16", help="Half precision, for GPUs.")] = False,
-    calibration: Annotated[
-        Path | None, typer.Option(help="Folder of pictures that set int8's value ranges; default: generated ones.")
-    ] = None,
+    ] = IMAGENET,
+    int8: Int8 = False,
+    fp16: Fp16 = False,
+    calibration: Calibration = None,
     seed: Annotated[int, typer.Option(min=0, help="Of untrained weights.")] = 0,
-    readout: Annotated[
-        Readout | None,
-        typer.Option(help="`last`: mean of the last stage; `stages`: all four, whitened. Default: the weights' own."),
-    ] = None,
-    dimension: Annotated[int, typer.Option(min=2, help="Values an embedding, of `--readout stages`.")] = 512,
-    fit: Annotated[
-        Path | None, typer.Option(help="Folder of pictures that `stages` is fitted on; default: generated ones.")
-    ] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder of models; default: models in the data folder.")] = None,
+    readout: ReadoutKind = None,
+    dimension: Dimension = 512,
+    fit: Fit = None,
+    out: Out = None,
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
-    """Export a torchvision ResNet without its classifier. Trained weights need torch (`make export-env`)."""
-    from vidrec.model.encoder import Fitting
-    from vidrec.model.export import export as export_model
+    """Export a torchvision ResNet without its classifier, from weights in a file, downloaded, or random."""
+    from vidrec.model.published import BASE_URL
 
-    if int8 and fp16:
-        raise InvalidInput("--int8 and --fp16 exclude each other", field="fp16")
-    if calibration is not None and not int8:
-        raise InvalidInput("--calibration is for --int8", field="calibration")
-    if fit is not None and readout is not Readout.STAGES:
-        raise InvalidInput("--fit is for --readout stages", field="fit")
-    fitting = None
-    if readout is Readout.STAGES:
-        frames = _frames(fit, "fit") if fit else None
-        fitting = Fitting(dimension, frames, f"pictures of {fit.name}") if fit else Fitting(dimension)
-    with stderr.status(f"exporting {arch.value}"):
-        folder = export_model(
-            arch.value,
-            weights,
-            out or load_settings(data_dir=data).models_dir,
-            precision="int8" if int8 else "fp16" if fp16 else "fp32",
-            seed=seed,
-            calibration=_frames(calibration, "calibration") if calibration else None,
-            fitting=fitting,
-            own_readout=readout is not Readout.LAST,
-        )
-    _report(folder, as_json)
+    options = _Options(int8, fp16, calibration, readout, dimension, fit, out, data, as_json)
+    _export(arch.value, weights, options, seed=seed, base=BASE_URL)
+
+
+@app.command()
+def fetch(
+    arch: Annotated[Arch, typer.Argument(help="Depth of the ResNet.")],
+    base: Base = "https://download.pytorch.org/models/",
+    int8: Int8 = False,
+    fp16: Fp16 = False,
+    calibration: Calibration = None,
+    readout: ReadoutKind = None,
+    dimension: Dimension = 512,
+    fit: Fit = None,
+    out: Out = None,
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """Download torchvision's ImageNet weights, check them, and make an encoder of them. Needs no torch."""
+    _export(
+        arch.value,
+        IMAGENET,
+        _Options(int8, fp16, calibration, readout, dimension, fit, out, data, as_json),
+        seed=0,
+        base=base,
+    )
 
 
 @app.command()
@@ -141,6 +159,83 @@ def verify(
         emit_json({"least_cosine": least})
     else:
         say(f"{folder}: as it was made (least cosine {least:.6f})")
+
+
+@dataclass(frozen=True, slots=True)
+class _Options:
+    """What `export` and `fetch` share."""
+
+    int8: bool
+    fp16: bool
+    calibration: Path | None
+    readout: Readout | None
+    dimension: int
+    fit: Path | None
+    out: Path | None
+    data: Path | None
+    as_json: bool
+
+
+def _export(arch: str, weights: str, options: _Options, *, seed: int, base: str) -> None:
+    from vidrec.model.export import export as export_model
+
+    if options.int8 and options.fp16:
+        raise InvalidInput("--int8 and --fp16 exclude each other", field="fp16")
+    if options.calibration is not None and not options.int8:
+        raise InvalidInput("--calibration is for --int8", field="calibration")
+    if options.fit is not None and options.readout is not Readout.STAGES:
+        raise InvalidInput("--fit is for --readout stages", field="fit")
+    settings = load_settings(data_dir=options.data)
+    fitting = _fitting(options)
+    calibration = _frames(options.calibration, "calibration") if options.calibration else None
+    source = str(_published(arch, base, settings)) if weights == IMAGENET else weights
+    with stderr.status(f"exporting {arch}"):
+        folder = export_model(
+            arch,
+            source,
+            options.out or settings.models_dir,
+            precision="int8" if options.int8 else "fp16" if options.fp16 else "fp32",
+            seed=seed,
+            calibration=calibration,
+            fitting=fitting,
+            own_readout=options.readout is not Readout.LAST,
+        )
+    _report(folder, options.as_json)
+
+
+def _fitting(options: _Options) -> Fitting | None:
+    from vidrec.model.encoder import Fitting
+
+    if options.readout is not Readout.STAGES:
+        return None
+    if options.fit is None:
+        return Fitting(options.dimension)
+    return Fitting(options.dimension, _frames(options.fit, "fit"), f"pictures of {options.fit.name}")
+
+
+def _published(arch: str, base: str, settings: Settings) -> Path:
+    """The file of torchvision's weights: in the folder `base`, kept from an earlier download, or downloaded now."""
+    from vidrec.adapters.download import download
+    from vidrec.model.published import FILES, check_published
+
+    name = FILES[arch]
+    if not base.startswith(("http://", "https://")):
+        if not (Path(base) / name).is_file():
+            raise InvalidInput(f"--from: {Path(base) / name} is not there", field="from")
+        return Path(base) / name
+    kept = settings.data_dir / "downloads" / name
+    if not kept.is_file():
+        url = f"{base.rstrip('/')}/{name}"
+        with progress() as bar:
+            task = bar.add_task(f"downloading {name}", total=None, note="")
+            try:
+                download(url, kept, check_published, lambda done, of: bar.update(task, completed=done, total=of))
+            except Unavailable as error:
+                raise Unavailable(
+                    f"{error}; where there is internet, download {name} and name its folder by `vidrec model fetch "
+                    f"{arch} --from FOLDER`"
+                ) from None
+    return kept
 
 
 def _report(folder: Path, as_json: bool) -> None:

@@ -28,7 +28,7 @@ from vidrec.supervisor.system import System, check_port, locked
 DEFAULT_MODEL = ("--arch", "resnet18", "--weights", "untrained", "--int8")
 DEMO_BUCKET = "youtubepj-v3"
 """One more bucket of the demo, which existing clients name."""
-BETTER_WEIGHTS = "make export-env && .venv-export/bin/vidrec model export --arch resnet50 --weights imagenet --int8"
+BETTER_WEIGHTS = ".venv-run/bin/vidrec model fetch resnet50 --int8"
 
 
 def command(

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 FITTING_PICTURES, FITTING_SEED = 512, 1
 NEEDS = (
-    "needs torch and OpenCV, which serving does not: `make export-env`, then "
-    "`.venv-export/bin/vidrec model {command} ...`"
+    "needs torch and OpenCV, which serving does not: `make train-env`, then "
+    "`.venv-train/bin/vidrec model {command} ...`"
 )
 
 

@@ -1,10 +1,7 @@
-"""From a state dict to an encoder: torchvision's ImageNet weights, a checkpoint, a safetensors file, or none at all.
-
-torch is imported for torchvision's weights and for checkpoints only; see the `export` extra."""
+"""From a state dict to an encoder: a file as torch writes it, safetensors, or none at all. No torch is needed."""
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -13,10 +10,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from vidrec.domain.errors import InvalidInput, InvalidModel, Unavailable
+from vidrec.domain.errors import InvalidModel
 from vidrec.domain.models import Frames
 from vidrec.model.encoder import BROUGHT_ALONG, SEED, Fitting, Precision, Source, store_encoder, untrained
 from vidrec.model.graph import ARCHITECTURES, Weights, state_shapes
+from vidrec.model.published import FILES, check_published
+from vidrec.model.torch_file import read_torch_file
 from vidrec.model.weights_file import SUFFIX, read_tensors, split_readout
 
 IMAGENET_LICENCE = "weights: BSD-3-Clause, torchvision; trained on ImageNet, whose pictures are licensed for research"
@@ -35,9 +34,9 @@ def export(
 ) -> Path:
     """Makes an encoder and answers its folder; nothing is written where it fails.
 
-    `weights`: `imagenet` (torchvision's, downloaded; Unavailable where there is no internet), `untrained` (needs no
-    torch), or the path of a checkpoint: a state dict of the same torchvision ResNet, or a dict that holds one as
-    `state_dict` or `model`, or safetensors (InvalidModel). `calibration`: frames for int8; None: generated ones.
+    `weights`: `untrained`, or the path of a checkpoint: a state dict of the same torchvision ResNet, or a dict that
+    holds one as `state_dict` or `model`, or safetensors (InvalidModel). A file that is named as torchvision names its
+    own must be that one. `calibration`: frames for int8; None: generated ones.
     `fitting`: a readout of all stages; None: the one that the weights bring along if `own_readout`, else the mean of
     the last stage.
     """
@@ -51,11 +50,13 @@ def read_source(arch: str, weights: str, *, seed: int = SEED) -> Source:
     """Weights by name or path, as `export` takes them."""
     if weights == "untrained":
         return untrained(arch, seed)
-    if weights == "imagenet":
-        return Source(checked(_imagenet(arch), arch, weights), "imagenet", "torchvision ImageNet", IMAGENET_LICENCE)
     path = Path(weights)
     if not path.is_file():
         raise InvalidModel(f"{path}: no such file; expected `imagenet`, `untrained` or a checkpoint", field="weights")
+    if path.name == FILES[arch]:
+        check_published(path)
+        state = checked(_checkpoint(path), arch, weights)
+        return Source(state, "imagenet", "torchvision ImageNet", IMAGENET_LICENCE)
     if path.suffix != SUFFIX:
         state = checked(_checkpoint(path), arch, weights)
         return Source(state, path.stem, f"checkpoint {path.name}", "that of the checkpoint")
@@ -71,55 +72,14 @@ def read_source(arch: str, weights: str, *, seed: int = SEED) -> Source:
     )
 
 
-def _torch() -> Any:
-    try:
-        import torch
-    except ImportError:
-        raise InvalidInput(
-            "exporting trained weights needs torch, which serving does not: `make export-env`, then "
-            "`.venv-export/bin/vidrec model export ...`",
-            field="weights",
-        ) from None
-    return torch
-
-
-def _imagenet(arch: str) -> Mapping[str, Any]:
-    _torch()
-    from torchvision.models import get_model_weights
-
-    best = get_model_weights(arch).DEFAULT
-    try:
-        state: Mapping[str, Any] = best.get_state_dict(progress=False, check_hash=True)
-    except OSError as error:  # URLError is one
-        raise Unavailable(
-            f"could not download {best.url} ({error}): download it where there is internet and name the file by "
-            f"--weights PATH"
-        ) from None
-    return _arrays(state)
-
-
 def _checkpoint(path: Path) -> Mapping[str, Any]:
-    torch = _torch()
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            loaded = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # pickle, zip and torch raise without a common base
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InvalidModel(
-            f"{path}: not a whole torch checkpoint of plain tensors ({reason})", field="weights"
-        ) from None
+    loaded = read_torch_file(path)
     for key in ("state_dict", "model"):
         if isinstance(loaded, Mapping) and isinstance(loaded.get(key), Mapping):
             loaded = loaded[key]
     if not isinstance(loaded, Mapping) or not all(isinstance(name, str) for name in loaded):
         raise InvalidModel(f"{path}: holds no state dict of a torchvision ResNet", field="weights")
-    return _arrays({name.removeprefix("module."): value for name, value in loaded.items()})
-
-
-def _arrays(state: Mapping[str, Any]) -> dict[str, Any]:
-    """torch's tensors as arrays; anything else is left as it is."""
-    return {name: v.detach().float().numpy() if hasattr(v, "detach") else v for name, v in state.items()}
+    return {name.removeprefix("module."): value for name, value in loaded.items()}
 
 
 def checked(state: Mapping[str, Any], arch: str, source: str) -> Weights:

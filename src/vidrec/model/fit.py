@@ -41,8 +41,8 @@ def fitting_pictures(count: int = GENERATED) -> Frames:
     """Generated pictures (count, 224, 224, 3). InvalidInput where OpenCV, which draws them, is not installed."""
     if find_spec("cv2") is None:
         raise InvalidInput(
-            "fitting a readout on generated pictures needs OpenCV: `make export-env`, then `.venv-export/bin/vidrec "
-            "model export ...`, or name a folder of pictures by --fit",
+            "fitting a readout on generated pictures needs OpenCV, which `make train-env` installs: take "
+            "`.venv-train/bin/vidrec model export ...`, or name a folder of pictures by --fit",
             field="fit",
         )
     from vidrec.model.pictures import render
