@@ -17,11 +17,16 @@ import pytest
 torch = pytest.importorskip("torch", reason="the environment with torch is not here: make train-env")
 
 from vidrec.domain.errors import Conflict, InvalidInput  # noqa: E402
+from vidrec.model import built_in  # noqa: E402
+from vidrec.model.default import ensure_default_model  # noqa: E402
 from vidrec.model.export import checked  # noqa: E402
+from vidrec.model.frames import generated_frames  # noqa: E402
 from vidrec.model.graph import ARCHITECTURES, build_stages, state_shapes  # noqa: E402
+from vidrec.model.manifest import load_model_dir  # noqa: E402
 from vidrec.model.pictures import render  # noqa: E402
 from vidrec.model.session import run_model  # noqa: E402
 from vidrec.model.training import checkpoint  # noqa: E402
+from vidrec.model.training import pack as packing  # noqa: E402
 from vidrec.model.training.augment import augment  # noqa: E402
 from vidrec.model.training.configuration import Configuration, settled  # noqa: E402
 from vidrec.model.training.loop import ANNEALED, Limits, Training, locked  # noqa: E402
@@ -233,3 +238,17 @@ def test_too_few_pictures_to_tune_on(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert "0 folders hold two pictures or more" in done.stderr
     assert not (tmp_path / "t").exists()
+
+
+def test_a_training_is_packed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trained(tmp_path / "training", 2)
+    monkeypatch.setattr(packing, "fitting_pictures", lambda: generated_frames(64, seed=3))
+    card = packing.pack(tmp_path / "training", tmp_path / "weights", dimension=32)
+    assert (card.step, card.pictures, card.dimension) == (2, 32, 32)
+    monkeypatch.setattr(built_in, "FOLDER", tmp_path / "weights")
+    assert built_in.read_card() == card
+    manifest = load_model_dir(ensure_default_model(tmp_path / "models"))
+    assert (manifest.name, manifest.trained) == ("resnet18 built-in int8 stages 32", True)
+    with pytest.raises(InvalidInput, match="holds no checkpoint"):
+        packing.pack(tmp_path / "weights", tmp_path / "again", dimension=32)
+    assert not (tmp_path / "again").exists()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vidrec.cli.console import emit_json, progress, say, stderr
-from vidrec.cli.training import pictures, train
+from vidrec.cli.training import pack, pictures, train
 from vidrec.domain.errors import InvalidInput, Unavailable
 from vidrec.domain.models import Frames
 from vidrec.settings import Settings, load_settings
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 app = typer.Typer()
 app.command()(train)
 app.command()(pictures)
+app.command()(pack)
 
 
 IMAGENET = "imagenet"
@@ -70,7 +71,8 @@ Base = Annotated[str, typer.Option("--from", help="Where the files are: an addre
 def export(
     arch: Annotated[Arch, typer.Option(help="Depth of the ResNet.")] = Arch.RESNET18,
     weights: Annotated[
-        str, typer.Option(help="`imagenet` (downloads), `untrained`, or the path of a torchvision checkpoint.")
+        str,
+        typer.Option(help="`built-in`, `imagenet` (downloads), `untrained`, or the path of a checkpoint."),
     ] = IMAGENET,
     int8: Int8 = False,
     fp16: Fp16 = False,

@@ -25,7 +25,6 @@ from vidrec.domain.models import utc_now
 from vidrec.settings import Settings, load_settings
 from vidrec.supervisor.system import System, check_port, locked
 
-DEFAULT_MODEL = ("--arch", "resnet18", "--weights", "untrained", "--int8")
 DEMO_BUCKET = "youtubepj-v3"
 """One more bucket of the demo, which existing clients name."""
 BETTER_WEIGHTS = ".venv-run/bin/vidrec model fetch resnet50 --int8"
@@ -76,6 +75,7 @@ def _run(system: System, videos: Path | None, model: Path | None, started: float
 def _activate_model(settings: Settings, model: Path | None) -> Path:
     """The folder of the model to serve, which is made, registered and made the active one where it is not."""
     from vidrec.bootstrap import open_database
+    from vidrec.model.built_in import NAME
     from vidrec.model.manifest import load_model_dir, stored_models, to_model_version
 
     database = open_database(settings)
@@ -96,13 +96,19 @@ def _activate_model(settings: Settings, model: Path | None) -> Path:
         database.close()
     if not version.trained:
         say(f"the weights are UNTRAINED: colour, texture and layout count, meaning does not. Better: {BETTER_WEIGHTS}")
+    elif NAME in version.name.split():
+        say(f"the weights are the built-in ones: they see no meaning, only how things look. Better: {BETTER_WEIGHTS}")
     return folder
 
 
 def _made_default_model(settings: Settings) -> Path:
     """Made by a process of its own, so that the 300 MB which that takes do not stay with this one."""
-    say("making the default model: an untrained ResNet-18")
-    command = [sys.executable, "-m", "vidrec", "model", "export", *DEFAULT_MODEL, "--json"]
+    from vidrec.model.built_in import default_weights
+
+    arch, weights = default_weights()
+    say(f"making the default model: {arch}, {weights}")
+    command = [sys.executable, "-m", "vidrec", "model", "export", "--arch", arch, "--weights", weights]
+    command += ["--int8", "--json"]
     done = subprocess.run(
         command, env={**os.environ, **settings.environment()}, stdout=subprocess.PIPE, text=True, check=False
     )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from vidrec.cli.console import emit_json, progress, say
+from vidrec.cli.console import emit_json, progress, say, stderr
 from vidrec.domain.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -101,6 +101,20 @@ def train(
         told = {"folder": str(out), "step": last.step, "pictures": last.pictures, "loss": last.loss}
         emit_json({**told, **last.measured})
     say(_line(last))
+
+
+def pack(
+    training: Annotated[Path, typer.Argument(help="Folder of a training.")],
+    out: Annotated[Path, typer.Option(help="Folder to write to, such as src/vidrec/model/weights.")],
+    dimension: Annotated[int, typer.Option(min=2, help="Values an embedding.")] = 512,
+) -> None:
+    """Make of a training's newest checkpoint what the package ships: weights with readout, int8 graph, card."""
+    _need("pack", "torch", "torchvision", "cv2")
+    from vidrec.model.training.pack import pack as pack_training
+
+    with stderr.status("fitting the readout"):
+        card = pack_training(training, out, dimension=dimension)
+    say(f"{card.arch}, {card.origin}: {card.dimension} values a frame, in {out}")
 
 
 def _follow(training: Training, limits: Any, tuning: TuningSet | None, anneal: int | None) -> Progress:

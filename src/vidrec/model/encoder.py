@@ -77,8 +77,9 @@ def store_encoder(
     *,
     calibration: Frames | None = None,
     fitting: Fitting | None = None,
+    graph: onnx.ModelProto | None = None,
 ) -> Path:
-    """Makes an encoder of weights at hand and answers its folder."""
+    """Makes an encoder of weights at hand and answers its folder; `graph`: the one that was made of them before."""
     readout, origin = source.readout, source.readout_origin
     if fitting is not None:
         check_dimension(arch, fitting.dimension)
@@ -86,7 +87,7 @@ def store_encoder(
         readout, origin = readout_of(arch, source.weights, frames, dimension=fitting.dimension), fitting.origin
     told = f"mean and deviation of four stages, whitened to {readout.dimension}: {origin}" if readout else LAST_STAGE
     return store_model(
-        in_precision(arch, source.weights, precision, calibration, readout=readout),
+        graph or in_precision(arch, source.weights, precision, calibration, readout=readout),
         models_dir,
         name=encoder_name(arch, source, precision, readout),
         architecture=arch,

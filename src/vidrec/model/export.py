@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from vidrec.domain.errors import InvalidModel
 from vidrec.domain.models import Frames
+from vidrec.model.built_in import NAME, int8_graph, read_card, weights_path
 from vidrec.model.encoder import BROUGHT_ALONG, SEED, Fitting, Precision, Source, store_encoder, untrained
 from vidrec.model.graph import ARCHITECTURES, Weights, state_shapes
 from vidrec.model.published import FILES, check_published
@@ -34,13 +35,15 @@ def export(
 ) -> Path:
     """Makes an encoder and answers its folder; nothing is written where it fails.
 
-    `weights`: `untrained`, or the path of a checkpoint: a state dict of the same torchvision ResNet, or a dict that
-    holds one as `state_dict` or `model`, or safetensors (InvalidModel). A file that is named as torchvision names its
-    own must be that one. `calibration`: frames for int8; None: generated ones.
+    `weights`: `built-in`, `untrained`, or the path of a checkpoint: a state dict of the same torchvision ResNet, or a
+    dict that holds one as `state_dict` or `model`, or safetensors (InvalidModel). A file that is named as torchvision
+    names its own must be that one. `calibration`: frames for int8; None: generated ones.
     `fitting`: a readout of all stages; None: the one that the weights bring along if `own_readout`, else the mean of
     the last stage.
     """
     source = read_source(arch, weights, seed=seed)
+    if weights == NAME and precision == "int8" and calibration is None and fitting is None and own_readout:
+        return store_encoder(arch, source, models_dir, precision, graph=int8_graph())
     if not own_readout:
         source = replace(source, readout=None)
     return store_encoder(arch, source, models_dir, precision, calibration=calibration, fitting=fitting)
@@ -50,9 +53,16 @@ def read_source(arch: str, weights: str, *, seed: int = SEED) -> Source:
     """Weights by name or path, as `export` takes them."""
     if weights == "untrained":
         return untrained(arch, seed)
+    if weights == NAME:
+        card = read_card()
+        if arch != card.arch:
+            raise InvalidModel(f"the built-in weights are those of a {card.arch}, not of a {arch}", field="weights")
+        weights = str(weights_path())
     path = Path(weights)
     if not path.is_file():
-        raise InvalidModel(f"{path}: no such file; expected `imagenet`, `untrained` or a checkpoint", field="weights")
+        raise InvalidModel(
+            f"{path}: no such file; expected `built-in`, `imagenet`, `untrained` or a checkpoint", field="weights"
+        )
     if path.name == FILES[arch]:
         check_published(path)
         state = checked(_checkpoint(path), arch, weights)
