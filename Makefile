@@ -63,6 +63,10 @@ format: $(DEV)/.ready ## Format the code
 bench: $(DEV)/.ready ## Measure: encoder, search, decode, ingest, recommend, upload, memory, pictures; writes docs/benchmarks.md
 	$(foreach part,encoder search decode ingest recommend upload memory pictures,$(DEV)/bin/python -m bench.$(part)$(newline))
 
+.PHONY: quality
+quality: $(DEV)/.ready ## Measure how well the encoders put like beside like; writes docs/quality.md (needs the test media)
+	$(DEV)/bin/python -m bench.quality
+
 .PHONY: bench-gpu
 bench-gpu: ## Measure the encoder on a GPU (skips in one sentence without one; makes .venv-gpu, 3 GB)
 	@if [[ -e /dev/nvidia0 || "$$(nvidia-smi -L 2>/dev/null)" == GPU* ]]; then \
