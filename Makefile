@@ -60,8 +60,8 @@ format: $(DEV)/.ready ## Format the code
 	$(DEV)/bin/ruff format .
 
 .PHONY: bench
-bench: $(DEV)/.ready ## Measure: encoder, search, decode, ingest, recommend, upload, memory, pictures; writes docs/benchmarks.md
-	$(foreach part,encoder search decode ingest recommend upload memory pictures,$(DEV)/bin/python -m bench.$(part)$(newline))
+bench: $(DEV)/.ready ## Measure: encoder, search, decode, ingest, recommend, upload, memory, pictures, readout; writes docs/benchmarks.md
+	$(foreach part,encoder search decode ingest recommend upload memory pictures readout,$(DEV)/bin/python -m bench.$(part)$(newline))
 
 .PHONY: quality
 quality: $(DEV)/.ready ## Measure how well the encoders put like beside like; writes docs/quality.md (needs the test media)

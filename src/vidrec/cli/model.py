@@ -13,6 +13,7 @@ from vidrec.cli.console import emit_json, progress, say, stderr
 from vidrec.cli.training import pack, pictures, train
 from vidrec.domain.errors import InvalidInput, Unavailable
 from vidrec.domain.models import Frames
+from vidrec.model.published import BASE_URL
 from vidrec.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -86,8 +87,6 @@ def export(
     as_json: AsJson = False,
 ) -> None:
     """Export a torchvision ResNet without its classifier, from weights in a file, downloaded, or random."""
-    from vidrec.model.published import BASE_URL
-
     options = _Options(int8, fp16, calibration, readout, dimension, fit, out, data, as_json)
     _export(arch.value, weights, options, seed=seed, base=BASE_URL)
 
@@ -95,7 +94,7 @@ def export(
 @app.command()
 def fetch(
     arch: Annotated[Arch, typer.Argument(help="Depth of the ResNet.")],
-    base: Base = "https://download.pytorch.org/models/",
+    base: Base = BASE_URL,
     int8: Int8 = False,
     fp16: Fp16 = False,
     calibration: Calibration = None,
@@ -114,6 +113,26 @@ def fetch(
         seed=0,
         base=base,
     )
+
+
+@app.command()
+def fit(
+    arch: Annotated[Arch, typer.Option(help="Depth of the ResNet.")] = Arch.RESNET18,
+    weights: Annotated[
+        str, typer.Option(help="`built-in`, `imagenet` (downloads), `untrained`, or the path of a checkpoint.")
+    ] = IMAGENET,
+    int8: Int8 = False,
+    fp16: Fp16 = False,
+    dimension: Dimension = 512,
+    out: Out = None,
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make an encoder whose readout is whitened on the frames of this library's videos. It is a new model version:
+    `vidrec run --model` indexes all videos again with it."""
+    options = _Options(int8, fp16, None, Readout.STAGES, dimension, None, out, data, as_json)
+    frames = _library_frames(load_settings(data_dir=data))
+    _export(arch.value, weights, options, seed=0, base=BASE_URL, library=frames)
 
 
 @app.command()
@@ -178,7 +197,7 @@ class _Options:
     as_json: bool
 
 
-def _export(arch: str, weights: str, options: _Options, *, seed: int, base: str) -> None:
+def _export(arch: str, weights: str, options: _Options, *, seed: int, base: str, library: Frames | None = None) -> None:
     from vidrec.model.export import export as export_model
 
     if options.int8 and options.fp16:
@@ -188,7 +207,7 @@ def _export(arch: str, weights: str, options: _Options, *, seed: int, base: str)
     if options.fit is not None and options.readout is not Readout.STAGES:
         raise InvalidInput("--fit is for --readout stages", field="fit")
     settings = load_settings(data_dir=options.data)
-    fitting = _fitting(options)
+    fitting = _fitting(options, library)
     calibration = _frames(options.calibration, "calibration") if options.calibration else None
     source = str(_published(arch, base, settings)) if weights == IMAGENET else weights
     with stderr.status(f"exporting {arch}"):
@@ -205,14 +224,37 @@ def _export(arch: str, weights: str, options: _Options, *, seed: int, base: str)
     _report(folder, options.as_json)
 
 
-def _fitting(options: _Options) -> Fitting | None:
+def _fitting(options: _Options, library: Frames | None) -> Fitting | None:
     from vidrec.model.encoder import Fitting
 
     if options.readout is not Readout.STAGES:
         return None
+    if library is not None:
+        return Fitting(options.dimension, library, f"{len(library)} frames of a library")
     if options.fit is None:
         return Fitting(options.dimension)
     return Fitting(options.dimension, _frames(options.fit, "fit"), f"pictures of {options.fit.name}")
+
+
+def _library_frames(settings: Settings) -> Frames:
+    """Frames of the videos in the data folder. InvalidInput where they are too few."""
+    from contextlib import closing
+
+    from vidrec.adapters.picture import read_picture
+    from vidrec.application.library_frames import library_frames
+    from vidrec.bootstrap import open_database, open_media_store
+
+    least, most = PICTURES["fit"]
+    if not settings.database_url and not (settings.data_dir / "vidrec.db").exists():
+        raise InvalidInput(f"{settings.data_dir}: no library is there; `vidrec run` makes one", field="data")
+    with closing(open_database(settings)) as database, stderr.status("reading frames of the library"):
+        frames = library_frames(database, open_media_store(settings), read_picture, most=most)
+    if len(frames) < least:
+        raise InvalidInput(
+            f"{settings.data_dir}: {len(frames)} frames of its videos; expected at least {least} to fit a readout on",
+            field="data",
+        )
+    return frames
 
 
 def _published(arch: str, base: str, settings: Settings) -> Path:
