@@ -9,7 +9,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do "$$p" -c
 UV := $(shell command -v uv || echo .uv/bin/uv)
 RUN := .venv-run
 DEV := .venv
-EXPORT := .venv-export
+TRAIN := .venv-train
 GPU := .venv-gpu
 BIN := build/tools/bin
 
@@ -23,8 +23,8 @@ help: ## Show this list
 run: $(RUN)/.ready ## Start everything and print the page's address. VIDEOS=folder, DATA=folder, MODEL=folder, PORT=3000
 	@exec $(RUN)/bin/vidrec run $(if $(VIDEOS),--videos "$(VIDEOS)") $(if $(DATA),--data "$(DATA)") $(if $(MODEL),--model "$(MODEL)") $(if $(PORT),--port "$(PORT)")
 
-.PHONY: export-env
-export-env: $(EXPORT)/.ready ## Make .venv-export, which holds torch, for `vidrec model export` (3 GB)
+.PHONY: train-env
+train-env: $(TRAIN)/.ready ## Make .venv-train, which holds torch, for `vidrec model train` (3 GB)
 
 # ----------------------------------------------------------------------------------------------- test it
 
@@ -38,8 +38,8 @@ test-deps: ## Install the Debian packages that test-full can use (the only step 
 	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium fonts-noto-cjk
 
 .PHONY: test-full
-test-full: $(DEV)/.ready $(EXPORT)/.ready helm versitygw ## Run the long tests too: model exports, browser, kill tests, chart, bento build
-	$(EXPORT)/bin/python -m pytest tests/full $(ARGS)
+test-full: $(DEV)/.ready $(TRAIN)/.ready helm versitygw ## Run the long tests too: training, model exports, browser, kill tests, chart, bento build
+	$(TRAIN)/bin/python -m pytest tests/full $(ARGS)
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(DEV)/bin/python -m pytest -m full --ignore=tests/full $(ARGS)
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(DEV)/bin/python -m pytest tests/chart $(ARGS)
 
@@ -60,8 +60,12 @@ format: $(DEV)/.ready ## Format the code
 	$(DEV)/bin/ruff format .
 
 .PHONY: bench
-bench: $(DEV)/.ready ## Measure: encoder, search, decode, ingest, recommend, upload, memory; writes docs/benchmarks.md
-	$(foreach part,encoder search decode ingest recommend upload memory,$(DEV)/bin/python -m bench.$(part)$(newline))
+bench: $(DEV)/.ready ## Measure: encoder, search, decode, ingest, recommend, upload, memory, pictures, readout; writes docs/benchmarks.md
+	$(foreach part,encoder search decode ingest recommend upload memory pictures readout,$(DEV)/bin/python -m bench.$(part)$(newline))
+
+.PHONY: quality
+quality: $(DEV)/.ready ## Measure how well the encoders put like beside like; writes docs/quality.md (needs the test media)
+	$(DEV)/bin/python -m bench.quality
 
 .PHONY: bench-scale
 bench-scale: $(DEV)/.ready ## Measure what a cluster is for: 10 million interactions (5 GB of disk), 100,000 videos, a long video over workers
@@ -83,7 +87,7 @@ lock: .uv/bin/uv ## Compile requirements/*.txt from pyproject.toml (hashed; name
 	compile --extra cpu pyproject.toml -o requirements/run.txt; \
 	compile --extra gpu pyproject.toml -o requirements/run-gpu.txt; \
 	compile --extra cpu --group test pyproject.toml -c requirements/run.txt -o requirements/test.txt; \
-	compile --extra export --group export-test pyproject.toml -c requirements/run.txt -o requirements/export.txt
+	compile --extra train --group train-test pyproject.toml -c requirements/run.txt -o requirements/train.txt
 
 .PHONY: helm
 helm: ## Build helm into build/tools where there is none and Go is there
@@ -108,7 +112,7 @@ k8s: helm ## Render k8s/base from the chart
 
 .PHONY: clean
 clean: ## Remove environments and build output; keeps data/
-	rm -rf .uv $(RUN) $(DEV) $(EXPORT) $(GPU) build dist .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .uv $(RUN) $(DEV) $(TRAIN) $(GPU) build dist .pytest_cache .mypy_cache .ruff_cache
 
 # ------------------------------------------------------------------------------------------ environments
 
@@ -136,5 +140,5 @@ $(1)/.ready: $(2) pyproject.toml $(if $(filter .uv/bin/uv,$(UV)),.uv/bin/uv)
 endef
 $(eval $(call environment,$(RUN),requirements/run.txt))
 $(eval $(call environment,$(DEV),requirements/test.txt))
-$(eval $(call environment,$(EXPORT),requirements/export.txt))
+$(eval $(call environment,$(TRAIN),requirements/train.txt))
 $(eval $(call environment,$(GPU),requirements/run-gpu.txt))

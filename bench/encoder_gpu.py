@@ -28,7 +28,7 @@ GPU_MEM_LIMIT_MB = 4096
 """Of the bare session and of the service's, which stay loaded side by side."""
 QUEUE = 8192
 """Frames that may wait in the service: arrivals that wait for nobody are to be queued, not refused."""
-TORCH = Path(__file__).parents[1] / ".venv-export" / "bin" / "python"
+TORCH = Path(__file__).parents[1] / ".venv-train" / "bin" / "python"
 TORCH_SCRIPT = Path(__file__).with_name("torch_resnet.py")
 TORCH_LIMIT_S = 1800
 
@@ -105,7 +105,7 @@ def _measure(options: argparse.Namespace) -> Measured:
 
     from bench.service import running_encoder
     from vidrec.adapters.onnx_encoder import OnnxEncoder
-    from vidrec.model.default import store_untrained
+    from vidrec.model.encoder import store_encoder, untrained
     from vidrec.model.frames import generated_frames
     from vidrec.model.manifest import ONNX_FILE, load_model_dir
 
@@ -116,7 +116,7 @@ def _measure(options: argparse.Namespace) -> Measured:
         "VIDREC_ENCODER_QUEUE": str(QUEUE),
     }
     with tempfile.TemporaryDirectory() as folder:
-        model = store_untrained(options.arch, 0, options.precision, Path(folder))
+        model = store_encoder(options.arch, untrained(options.arch), Path(folder), options.precision)
         manifest = load_model_dir(model)
         measured = Measured(manifest.name)
         bare = OnnxEncoder(model / ONNX_FILE, provider=options.provider, gpu_mem_limit=GPU_MEM_LIMIT_MB << 20)
@@ -150,7 +150,7 @@ def _images_per_s(run: Callable[[], object], seconds: float) -> float:
 def _torch(options: argparse.Namespace) -> Torch:
     """Runs bench/torch_resnet.py, for torch has an environment of its own."""
     if not options.torch_python.exists():
-        return Torch(None, "torch was not measured beside it: `make export-env` makes the environment that holds it.")
+        return Torch(None, "torch was not measured beside it: `make train-env` makes the environment that holds it.")
     device, mode = ("cuda", "max-autotune") if options.provider == "cuda" else ("cpu", "default")
     command = [options.torch_python, TORCH_SCRIPT, "--arch", options.arch, "--device", device, "--mode", mode]
     command += ["--batch", str(BATCH), "--rounds", str(options.rounds), "--seconds", str(options.seconds)]

@@ -1,7 +1,7 @@
 """The same ResNet by torch, compiled, in bf16: what `bench.encoder_gpu` is shown beside. Runs in the environment that
 holds torch, which has nothing of vidrec; prints one line of JSON.
 
-.venv-export/bin/python bench/torch_resnet.py
+.venv-train/bin/python bench/torch_resnet.py
 """
 
 from __future__ import annotations

@@ -153,7 +153,7 @@ def test_a_video_is_received_once(database: SqlDatabase) -> None:
         video = uow.catalogue.add(new_video(), status=VideoStatus.UPLOADING)
 
     def receive(uow: UnitOfWork) -> bool:
-        return uow.catalogue.receive(video.id, size_bytes=1, content_sha256="0" * 64)
+        return uow.catalogue.receive(video.id, location=video.location, size_bytes=1, content_sha256="0" * 64)
 
     assert meanwhile(database, receive, receive).result() is False
 

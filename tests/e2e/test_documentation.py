@@ -35,8 +35,7 @@ RUN_BY = {
     ".venv-run/bin/vidrec model rollback": "test_change_model.py",
     ".venv-run/bin/vidrec model drop VERSION": "test_change_model.py",
     "make test": "whoever runs this file so",
-    "make export-env": "`make test-full`, before this file",
-    ".venv-export/bin/vidrec model export --arch resnet50 --weights imagenet --int8": "test_better_weights",
+    ".venv-run/bin/vidrec model fetch resnet50 --int8": "test_better_weights",
 }
 CURL = [(page, command) for page in PAGES for command in commands(page) if command.startswith("curl ")]
 KEYS = [command for page in PAGES for command in commands(page) if command.startswith("vidrec keys ")]
@@ -161,18 +160,17 @@ def test_make_run_with_videos(tmp_path: Path) -> None:
 
 @pytest.mark.full
 def test_better_weights(tmp_path: Path) -> None:
-    vidrec = ROOT / ".venv-export" / "bin" / "vidrec"
-    if not vidrec.exists():
-        pytest.skip("the export environment is not here: make export-env")
-    shown = next(command for command in RUN_BY if "model export" in command)
-    words = [str(vidrec), *shlex.split(shown)[1:], "--out", str(tmp_path / "models"), "--json"]
+    shown = next(command for command in RUN_BY if "model fetch" in command)
+    out = ["--data", str(tmp_path / "fetched"), "--json"]
+    words = [sys.executable, "-m", "vidrec", *shlex.split(shown)[1:], *out]
     done = subprocess.run(words, capture_output=True, text=True, timeout=280, check=False)
     if done.returncode:  # without internet: says so in a sentence; the rest is shown with weights that are here
         assert done.returncode == 1, done.stderr
         assert "could not download" in done.stderr
-        assert "--weights PATH" in done.stderr
+        assert "--from FOLDER" in done.stderr
         assert "Traceback" not in done.stderr
-        words[words.index("imagenet")] = "untrained"
+        random = ["model", "export", "--arch", "resnet50", "--weights", "untrained", "--int8"]
+        words = [sys.executable, "-m", "vidrec", *random, *out]
         done = subprocess.run(words, capture_output=True, text=True, timeout=280, check=True)
     folder = json.loads(done.stdout)["folder"]
     draw(tmp_path / "clip.mp4")

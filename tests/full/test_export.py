@@ -1,4 +1,4 @@
-"""Exports beside torch. Runs in the environment that holds it: `make test-full`."""
+"""Exports beside torch. Runs in the environment that holds it, though an export needs none: `make test-full`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch", reason="the export environment is not here: make export-env")
+torch = pytest.importorskip("torch", reason="the environment with torch is not here: make train-env")
 
 from torchvision import models  # noqa: E402
 
@@ -17,6 +17,7 @@ from vidrec.model.frames import generated_frames  # noqa: E402
 from vidrec.model.graph import ARCHITECTURES, MEAN, STD  # noqa: E402
 from vidrec.model.manifest import ONNX_FILE, load_model_dir  # noqa: E402
 from vidrec.model.session import run_model  # noqa: E402
+from vidrec.model.torch_file import read_torch_file  # noqa: E402
 
 FRAMES = generated_frames(4, seed=21)
 
@@ -81,6 +82,27 @@ def test_lower_precisions_stay_close(checkpoint: Path, tmp_path: Path, precision
     assert load_model_dir(folder).precision == precision
     found = run_model(folder / ONNX_FILE, FRAMES)
     assert (found * embedded(random_resnet("resnet18"))).sum(axis=1).min() >= least
+
+
+@pytest.mark.parametrize("new", [True, False], ids=["zip", "before 1.6"])
+def test_what_torch_wrote_is_read_without_it(new: bool, tmp_path: Path) -> None:
+    base = torch.arange(60, dtype=torch.float32).reshape(3, 4, 5)
+    state = {
+        "part": base[1:, ::2, 1:4],
+        "turned": base.permute(2, 0, 1),
+        "half": base.half(),
+        "double": base.double(),
+        "count": torch.tensor(5),
+        "flags": torch.tensor([True, False]),
+        "parameter": torch.nn.Parameter(base[0]),
+    }
+    if new:
+        state["bfloat16"] = base.bfloat16()
+    torch.save({"state_dict": state, "epoch": 3}, tmp_path / "file.pth", _use_new_zipfile_serialization=new)
+    found = read_torch_file(tmp_path / "file.pth")["state_dict"]
+    assert list(found) == list(state)
+    for name, value in state.items():
+        np.testing.assert_array_equal(found[name], value.detach().float().numpy())
 
 
 @pytest.mark.parametrize("wrap", [{"state_dict": "module."}, {"model": ""}], ids=["DataParallel", "model"])

@@ -16,6 +16,7 @@ import httpx
 import pytest
 from fastapi.routing import APIRoute, iter_route_contexts
 
+from tests.library import MODEL
 from tests.servers import wait_until
 from tests.service.conftest import Start, System
 from tests.service.test_uploads import FILM, SIGN, refused
@@ -90,7 +91,7 @@ def video(keyed: Keyed) -> dict[str, Any]:
     """A video with all its pictures."""
     [item] = keyed.get("admin", "/videos", limit=1, status="indexed")["items"]
     keyed.system.store.objects[pictures.thumbnail_key(item["id"])] = b"\xff\xd8thumbnail"
-    keyed.system.store.objects[pictures.segment_key(item["id"], 0, 1)] = b"\xff\xd8segment"
+    keyed.system.store.objects[pictures.segment_key(item["id"], MODEL.version, 0, 1)] = b"\xff\xd8segment"
     found: dict[str, Any] = keyed.get("admin", f"/videos/{item['id']}")
     return found
 

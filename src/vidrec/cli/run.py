@@ -28,10 +28,9 @@ from vidrec.domain.models import ModelVersion, VideoStatus, utc_now
 from vidrec.settings import Settings, load_settings
 from vidrec.supervisor.system import System, check_port, locked
 
-DEFAULT_MODEL = ("--arch", "resnet18", "--weights", "untrained", "--int8")
 DEMO_BUCKET = "youtubepj-v3"
 """One more bucket of the demo, which existing clients name."""
-BETTER_WEIGHTS = "make export-env && .venv-export/bin/vidrec model export --arch resnet50 --weights imagenet --int8"
+BETTER_WEIGHTS = ".venv-run/bin/vidrec model fetch resnet50 --int8"
 
 
 def command(
@@ -94,6 +93,7 @@ def _activate_model(settings: Settings, model: Path | None) -> tuple[Path, Model
     """The folder of the model to serve first, which is made, registered and made the active one where it is not; and
     the one to change to beside it, where videos are indexed with another one than was asked for."""
     from vidrec.bootstrap import open_database
+    from vidrec.model.built_in import NAME
     from vidrec.model.library import keep_model
     from vidrec.model.manifest import load_model_dir, stored_models, to_model_version
 
@@ -118,6 +118,8 @@ def _activate_model(settings: Settings, model: Path | None) -> tuple[Path, Model
         database.close()
     if not version.trained:
         say(f"the weights are UNTRAINED: colour, texture and layout count, meaning does not. Better: {BETTER_WEIGHTS}")
+    elif NAME in version.name.split():
+        say(f"the weights are the built-in ones: they see no meaning, only how things look. Better: {BETTER_WEIGHTS}")
     return (held, version) if changing and held is not None else (wanted, None)
 
 
@@ -140,8 +142,12 @@ def _change(settings: Settings, model: ModelVersion) -> None:
 
 def _made_default_model(settings: Settings) -> Path:
     """Made by a process of its own, so that the 300 MB which that takes do not stay with this one."""
-    say("making the default model: an untrained ResNet-18")
-    command = [sys.executable, "-m", "vidrec", "model", "export", *DEFAULT_MODEL, "--json"]
+    from vidrec.model.built_in import default_weights
+
+    arch, weights = default_weights()
+    say(f"making the default model: {arch}, {weights}")
+    command = [sys.executable, "-m", "vidrec", "model", "export", "--arch", arch, "--weights", weights]
+    command += ["--int8", "--json"]
     done = subprocess.run(
         command, env={**os.environ, **settings.environment()}, stdout=subprocess.PIPE, text=True, check=False
     )

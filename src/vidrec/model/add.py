@@ -40,6 +40,7 @@ def add_model(path: Path, models_dir: Path, *, name: str | None, licence: str, t
         trained=trained,
         precision="unknown",
         preprocessing="inside the graph",
+        readout="inside the graph",
         licence=licence,
     )
 

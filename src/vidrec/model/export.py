@@ -1,20 +1,23 @@
-"""From torchvision's weights to an encoder. The only module that imports torch; see the `export` extra."""
+"""From a state dict to an encoder: a file as torch writes it, safetensors, or none at all. No torch is needed."""
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from vidrec.domain.errors import InvalidInput, InvalidModel, Unavailable
+from vidrec.domain.errors import InvalidModel
 from vidrec.domain.models import Frames
-from vidrec.model.default import Precision, in_precision, store_untrained, weights_sha256
+from vidrec.model.built_in import NAME, int8_graph, read_card, weights_path
+from vidrec.model.encoder import BROUGHT_ALONG, SEED, Fitting, Precision, Source, store_encoder, untrained
 from vidrec.model.graph import ARCHITECTURES, Weights, state_shapes
-from vidrec.model.library import store_model
+from vidrec.model.published import FILES, check_published
+from vidrec.model.torch_file import read_torch_file
+from vidrec.model.weights_file import SUFFIX, read_tensors, split_readout
 
 IMAGENET_LICENCE = "weights: BSD-3-Clause, torchvision; trained on ImageNet, whose pictures are licensed for research"
 
@@ -25,76 +28,62 @@ def export(
     models_dir: Path,
     *,
     precision: Precision = "fp32",
-    seed: int = 0,
+    seed: int = SEED,
     calibration: Frames | None = None,
+    fitting: Fitting | None = None,
+    own_readout: bool = True,
 ) -> Path:
     """Makes an encoder and answers its folder; nothing is written where it fails.
 
-    `weights`: `imagenet` (torchvision's, downloaded; Unavailable where there is no internet), `untrained` (needs no
-    torch), or the path of a checkpoint: a state dict of the same torchvision ResNet, or a dict that holds one as
-    `state_dict` or `model` (InvalidModel). `calibration`: frames for int8; None: generated ones.
+    `weights`: `built-in`, `untrained`, or the path of a checkpoint: a state dict of the same torchvision ResNet, or a
+    dict that holds one as `state_dict` or `model`, or safetensors (InvalidModel). A file that is named as torchvision
+    names its own must be that one. `calibration`: frames for int8; None: generated ones.
+    `fitting`: a readout of all stages; None: the one that the weights bring along if `own_readout`, else the mean of
+    the last stage.
     """
+    source = read_source(arch, weights, seed=seed)
+    if weights == NAME and precision == "int8" and calibration is None and fitting is None and own_readout:
+        return store_encoder(arch, source, models_dir, precision, graph=int8_graph())
+    if not own_readout:
+        source = replace(source, readout=None)
+    return store_encoder(arch, source, models_dir, precision, calibration=calibration, fitting=fitting)
+
+
+def read_source(arch: str, weights: str, *, seed: int = SEED) -> Source:
+    """Weights by name or path, as `export` takes them."""
     if weights == "untrained":
-        return store_untrained(arch, seed, precision, models_dir, calibration=calibration)
-    if weights == "imagenet":
-        state, label, licence = _imagenet(arch), "torchvision ImageNet", IMAGENET_LICENCE
-    else:
-        path = Path(weights)
-        state, label, licence = _checkpoint(path), f"checkpoint {path.name}", "that of the checkpoint"
-    checked = _checked(state, arch, weights)
-    return store_model(
-        in_precision(arch, checked, precision, calibration),
-        models_dir,
-        name=f"{arch} {'imagenet' if weights == 'imagenet' else Path(weights).stem} {precision}",
-        architecture=arch,
-        weights=label,
-        weights_sha256=weights_sha256(checked),
-        trained=True,
-        precision=precision,
-        licence=licence,
+        return untrained(arch, seed)
+    if weights == NAME:
+        card = read_card()
+        if arch != card.arch:
+            raise InvalidModel(f"the built-in weights are those of a {card.arch}, not of a {arch}", field="weights")
+        weights = str(weights_path())
+    path = Path(weights)
+    if not path.is_file():
+        raise InvalidModel(
+            f"{path}: no such file; expected `built-in`, `imagenet`, `untrained` or a checkpoint", field="weights"
+        )
+    if path.name == FILES[arch]:
+        check_published(path)
+        state = checked(_checkpoint(path), arch, weights)
+        return Source(state, "imagenet", "torchvision ImageNet", IMAGENET_LICENCE)
+    if path.suffix != SUFFIX:
+        state = checked(_checkpoint(path), arch, weights)
+        return Source(state, path.stem, f"checkpoint {path.name}", "that of the checkpoint")
+    tensors, notes = read_tensors(path)
+    network, readout = split_readout(tensors, weights)
+    return Source(
+        checked(network, arch, weights),
+        notes.get("name", path.stem),
+        notes.get("origin", f"checkpoint {path.name}"),
+        notes.get("licence", "that of the checkpoint"),
+        readout=readout,
+        readout_origin=notes.get("readout", BROUGHT_ALONG),
     )
 
 
-def _torch() -> Any:
-    try:
-        import torch
-    except ImportError:
-        raise InvalidInput(
-            "exporting trained weights needs torch, which serving does not: `make export-env`, then "
-            "`.venv-export/bin/vidrec model export ...`",
-            field="weights",
-        ) from None
-    return torch
-
-
-def _imagenet(arch: str) -> Mapping[str, Any]:
-    _torch()
-    from torchvision.models import get_model_weights
-
-    best = get_model_weights(arch).DEFAULT
-    try:
-        state: Mapping[str, Any] = best.get_state_dict(progress=False, check_hash=True)
-    except OSError as error:  # URLError is one
-        raise Unavailable(
-            f"could not download {best.url} ({error}): download it where there is internet and name the file by "
-            f"--weights PATH"
-        ) from None
-    return state
-
-
 def _checkpoint(path: Path) -> Mapping[str, Any]:
-    if not path.is_file():
-        raise InvalidModel(f"{path}: no such file; expected `imagenet`, `untrained` or a checkpoint", field="weights")
-    torch = _torch()
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            loaded = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # pickle, zip and torch raise without a common base
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InvalidModel(
-            f"{path}: not a whole torch checkpoint of plain tensors ({reason})", field="weights"
-        ) from None
+    loaded = read_torch_file(path)
     for key in ("state_dict", "model"):
         if isinstance(loaded, Mapping) and isinstance(loaded.get(key), Mapping):
             loaded = loaded[key]
@@ -103,7 +92,7 @@ def _checkpoint(path: Path) -> Mapping[str, Any]:
     return {name.removeprefix("module."): value for name, value in loaded.items()}
 
 
-def _checked(state: Mapping[str, Any], arch: str, source: str) -> Weights:
+def checked(state: Mapping[str, Any], arch: str, source: str) -> Weights:
     """The tensors that the graph needs, as float32; InvalidModel names the first that is missing or another."""
     weights: dict[str, npt.NDArray[np.float32]] = {}
     expected = state_shapes(ARCHITECTURES[arch])
@@ -116,7 +105,7 @@ def _checked(state: Mapping[str, Any], arch: str, source: str) -> Weights:
                 f"{source}: not the weights of a torchvision {arch}: {name} {is_what}, expected {shape}",
                 field="weights",
             )
-        weights[name] = value.detach().to("cpu").float().numpy()
+        weights[name] = np.asarray(value, dtype=np.float32)
     stray = [
         n for n in state if n not in expected and not n.startswith("fc.") and not n.endswith("num_batches_tracked")
     ]

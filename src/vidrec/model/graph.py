@@ -7,7 +7,8 @@ nothing to fuse first. `tests/full` compares all five depths with torch.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,19 +17,23 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from vidrec.model.readout import Readout
+
 Weights = Mapping[str, npt.NDArray[np.float32]]
 """Tensors by their names in torchvision's state dict; `fc.*` is not used."""
 
 SIDE = 224
 OPSET = 20
 IR_VERSION = 10
-INPUT, FEATURES, OUTPUT = "frames", "features", "embeddings"
+INPUT, STATISTICS, FEATURES, OUTPUT = "frames", "statistics", "features", "embeddings"
 """Names in the graph; the features are what is L2-normalised to give the embeddings."""
 MEAN = np.array([0.485, 0.456, 0.406])
 STD = np.array([0.229, 0.224, 0.225])
 """Of ImageNet, as torchvision's weights expect."""
 BN_EPSILON = 1e-5
 MIN_NORM = 1e-12
+THINNED_STAGES = 2
+"""Stages that the readout takes every other row and column of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +136,10 @@ def folded(layer: Convolution, weights: Weights) -> tuple[npt.NDArray[np.float32
     return kernel.astype(np.float32), (beta - mean * scale).astype(np.float32)
 
 
+Convolve = Callable[[str, Convolution], str]
+"""Adds one convolution with its normalisation to a graph: name of the input, layer -> name of the output."""
+
+
 class _Builder:
     """Collects nodes and initialisers of one graph; every method answers the name of its output."""
 
@@ -139,6 +148,10 @@ class _Builder:
         self.initializers: list[onnx.TensorProto] = []
         self.outputs: list[tuple[str, int]] = []
         self.dtype = dtype
+
+    @property
+    def is_half(self) -> bool:
+        return self.dtype is np.float16
 
     def constant(self, name: str, value: npt.ArrayLike, dtype: npt.DTypeLike | None = None) -> str:
         array = np.ascontiguousarray(value, dtype=dtype or self.dtype)
@@ -164,12 +177,46 @@ class _Builder:
         """uint8 NHWC 0..255 -> NCHW, normalised as torchvision's weights expect."""
         scale = self.constant("preprocess.scale", (1 / (255 * STD)).reshape(1, 3, 1, 1))
         shift = self.constant("preprocess.shift", (-MEAN / STD).reshape(1, 3, 1, 1))
-        to = TensorProto.FLOAT16 if self.dtype is np.float16 else TensorProto.FLOAT
+        to = TensorProto.FLOAT16 if self.is_half else TensorProto.FLOAT
         # transposed as bytes, which is a quarter of the memory traffic of transposing floats
         planes = self.node("Transpose", [INPUT], "preprocess.planes", perm=[0, 3, 1, 2])
         values = self.node("Cast", [planes], "preprocess.values", to=to)
         scaled = self.node("Mul", [values, scale], "preprocess.scaled")
         return self.node("Add", [scaled, shift], "preprocess.out")
+
+    def average(self, stage: str) -> str:
+        """Mean of each channel over the picture, (n, c)."""
+        return self.node("Flatten", [self.node("GlobalAveragePool", [stage], "avgpool")], "pooled")
+
+    def statistics(self, stages: list[str]) -> str:
+        """Mean and standard deviation of each stage's channels over the picture, joined: (n, 2 c of all stages).
+
+        Of the first two stages every other row and column is taken: as a MaxPool of one pixel, which stays in int8 and
+        leaves a quarter to be turned to floats. That halves what the readout costs."""
+        axes = self.constant("readout.positions", [2, 3], np.int64)
+        zero = self.constant("readout.zero", 0, np.float32)
+        parts = []
+        for number, stage in enumerate(stages):
+            name, side = f"readout.stage{number + 1}", SIDE >> (2 + number)
+            if number < THINNED_STAGES:
+                stage = self.node("MaxPool", [stage], f"{name}.thinned", kernel_shape=[1, 1], strides=[2, 2])
+                side //= 2
+            if self.is_half:  # the squares would overflow
+                stage = self.node("Cast", [stage], f"{name}.floats", to=TensorProto.FLOAT)
+            share = self.constant(f"{name}.share", 1 / side**2, np.float32)
+            mean = self.node("ReduceMean", [stage, axes], f"{name}.mean", keepdims=0)
+            total = self.node("ReduceSumSquare", [stage, axes], f"{name}.total", keepdims=0)
+            squared = self.node("Mul", [mean, mean], f"{name}.squared_mean")
+            power = self.node("Mul", [total, share], f"{name}.power")
+            variance = self.node("Max", [self.node("Sub", [power, squared], f"{name}.variance"), zero], f"{name}.safe")
+            parts += [mean, self.node("Sqrt", [variance], f"{name}.deviation")]
+        return self.node("Concat", parts, STATISTICS, axis=1)
+
+    def project(self, statistics: str, readout: Readout) -> str:
+        """The readout of joined statistics, in float32 whatever the rest is."""
+        matrix = self.constant("readout.matrix", readout.matrix, np.float32)
+        bias = self.constant("readout.bias", readout.bias, np.float32)
+        return self.node("Gemm", [statistics, matrix, bias], FEATURES)
 
     def normalise(self, features: str) -> str:
         """L2-normalised rows; a zero row stays zero."""
@@ -190,21 +237,45 @@ class _Builder:
         return model
 
 
-def build(arch: str, weights: Weights, *, half: bool = False) -> onnx.ModelProto:
+def build(arch: str, weights: Weights, *, half: bool = False, readout: Readout | None = None) -> onnx.ModelProto:
     """The encoder's graph: `frames` uint8 (n, 224, 224, 3) RGB -> `embeddings` float32 (n, d), L2-normalised.
 
-    `half` computes in float16 up to the pooled features. `weights` must hold every tensor of `state_shapes`.
+    Without a readout, embeddings are the averages of the last stage. `half` computes in float16 up to what is pooled.
+    `weights` must hold every tensor of `state_shapes`.
     """
     builder = _Builder(np.float16 if half else np.float32)
+    stages = _network(builder, ARCHITECTURES[arch], _stored(builder, weights))
+    if readout is None:
+        builder.normalise(builder.node("Cast", [builder.average(stages[-1])], FEATURES, to=TensorProto.FLOAT))
+        return builder.finish(arch, ARCHITECTURES[arch].dimension)
+    builder.normalise(builder.project(builder.statistics(stages), readout))
+    return builder.finish(arch, readout.dimension)
+
+
+def build_stages(arch: str, weights: Weights) -> onnx.ModelProto:
+    """What a readout is fitted on: `frames` -> `statistics` float32 (n, k), as `build` computes them; its blocks are
+    those of `statistics_sizes`."""
+    builder = _Builder(np.float32)
+    statistics = builder.statistics(_network(builder, ARCHITECTURES[arch], _stored(builder, weights)))
+    builder.node("Identity", [statistics], OUTPUT)
+    return builder.finish(f"{arch}-stages", sum(statistics_sizes(arch)))
+
+
+def statistics_sizes(arch: str) -> tuple[int, ...]:
+    """Columns of each block of the statistics: means of the first stage, its deviations, means of the second, ..."""
+    architecture = ARCHITECTURES[arch]
+    return tuple((architecture.dimension >> (3 - stage)) for stage in range(4) for _ in range(2))
+
+
+def _stored(builder: _Builder, weights: Weights) -> Convolve:
+    """Convolutions with their stored batch normalisation folded in."""
 
     def convolution(source: str, layer: Convolution) -> str:
         kernel, bias = folded(layer, weights)
         inputs = [builder.constant(f"{layer.name}.weight", kernel), builder.constant(f"{layer.name}.bias", bias)]
         return builder.convolve(source, layer, inputs)
 
-    pooled = _network(builder, ARCHITECTURES[arch], convolution)
-    builder.normalise(builder.node("Cast", [pooled], FEATURES, to=TensorProto.FLOAT))
-    return builder.finish(arch, ARCHITECTURES[arch].dimension)
+    return convolution
 
 
 def build_statistics(arch: str, weights: Weights) -> onnx.ModelProto:
@@ -229,17 +300,17 @@ def build_statistics(arch: str, weights: Weights) -> onnx.ModelProto:
         deviation = builder.node("Sqrt", [stable], f"{layer.bn}.deviation")
         return builder.node("Div", [centred, deviation], f"{layer.bn}.out")
 
-    pooled = _network(builder, ARCHITECTURES[arch], convolution)
-    builder.normalise(builder.node("Identity", [pooled], FEATURES))
+    stages = _network(builder, ARCHITECTURES[arch], convolution)
+    builder.normalise(builder.node("Identity", [builder.average(stages[-1])], FEATURES))
     return builder.finish(f"{arch}-statistics", ARCHITECTURES[arch].dimension)
 
 
-def _network(builder: _Builder, architecture: Architecture, convolution: object) -> str:
-    """From frames to average-pooled features (n, d); `convolution` adds one convolution with its normalisation."""
-    assert callable(convolution)
+def _network(builder: _Builder, architecture: Architecture, convolution: Convolve) -> list[str]:
+    """From frames to the outputs of the four stages, each (n, c, h, w)."""
     x = convolution(builder.preprocess(), stem())
     x = builder.node("Relu", [x], "relu")
     x = builder.node("MaxPool", [x], "maxpool", kernel_shape=[3, 3], strides=[2, 2], pads=[1] * 4)
+    ends = []
     for block in blocks(architecture):
         prefix = block.path[0].name.rpartition(".")[0]
         shortcut = convolution(x, block.shortcut) if block.shortcut else x
@@ -249,5 +320,5 @@ def _network(builder: _Builder, architecture: Architecture, convolution: object)
                 x = builder.node("Relu", [x], f"{prefix}.relu{i}")
         x = builder.node("Add", [x, shortcut], f"{prefix}.sum")
         x = builder.node("Relu", [x], f"{prefix}.out")
-    pooled = builder.node("GlobalAveragePool", [x], "avgpool")
-    return builder.node("Flatten", [pooled], "pooled")
+        ends.append(x)
+    return [ends[count - 1] for count in itertools.accumulate(architecture.blocks)]

@@ -15,6 +15,7 @@ from vidrec.domain import sampling, segmentation
 from vidrec.domain.errors import InvalidModel
 from vidrec.model.graph import MEAN, STD
 from vidrec.model.manifest import (
+    LAST_STAGE,
     MANIFEST_FILE,
     ONNX_FILE,
     Manifest,
@@ -43,6 +44,7 @@ def store_model(
     trained: bool,
     precision: Literal["fp32", "fp16", "int8", "unknown"],
     preprocessing: str = PREPROCESSING,
+    readout: str = LAST_STAGE,
     licence: str,
 ) -> Path:
     """Writes graph and manifest to `<models_dir>/<version>` and answers that folder; the same graph twice is the same
@@ -66,6 +68,7 @@ def store_model(
             dimension=len(canonical.embeddings[0]),
             input=INPUT_CONTRACT,
             preprocessing=preprocessing,
+            readout=readout,
             onnx_sha256=digest,
             sampling=sampling.REVISION,
             segmentation=segmentation.REVISION,

@@ -18,6 +18,7 @@ from vidrec.domain.models import ModelVersion
 from vidrec.model.frames import generated_frames
 
 ONNX_FILE, MANIFEST_FILE = "model.onnx", "manifest.json"
+LAST_STAGE = "mean of the last stage"
 CANONICAL_FRAMES, CANONICAL_SEED = 4, 20260101
 
 
@@ -48,6 +49,8 @@ class Manifest(BaseModel):
     dimension: int
     input: str
     preprocessing: str
+    readout: str = LAST_STAGE
+    """How an embedding is made of what the network sees."""
     onnx_sha256: str
     sampling: str
     segmentation: str

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from vidrec.domain.errors import InvalidModel
-from vidrec.model.default import ensure_default_model, in_precision
+from vidrec.model.default import ensure_default_model
+from vidrec.model.encoder import in_precision
 from vidrec.model.frames import generated_frames
 from vidrec.model.graph import ARCHITECTURES, build, state_shapes
 from vidrec.model.manifest import MANIFEST_FILE, ONNX_FILE, load_model_dir, stored_models, verify
