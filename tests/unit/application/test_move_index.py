@@ -21,11 +21,14 @@ def test_all_vectors_arrive_and_twice_is_once(database: SqlDatabase) -> None:
     ids = library.add_family("sea", VIDEOS_A_READ + 3)
     target = FakeIndex()
     steps: list[tuple[int, int]] = []
-    for _ in range(2):
-        moved = move_index(database, library.index, target, progress=lambda *step: steps.append(step))
-        assert (moved.videos, moved.segments, moved.missing) == (len(ids), 3 * len(ids), 0)
+    for everything, copied in ((False, len(ids)), (False, 0), (True, len(ids))):
+        moved = move_index(
+            database, library.index, target, everything=everything, progress=lambda *step: steps.append(step)
+        )
+        assert (moved.videos, moved.segments, moved.missing) == (copied, 3 * copied, 0)
+        assert moved.already == len(ids) - copied
         assert target.count(MODEL) == library.index.count(MODEL)
-    assert steps[1::2] == [(len(ids), len(ids))] * 2
+    assert steps[1::2] == [(len(ids), len(ids))] * 3
     for video_id, embedding in library.index.videos(MODEL, ids).items():
         np.testing.assert_array_equal(target.videos(MODEL, [video_id])[video_id], embedding)
     [[hit]] = target.search(MODEL, embedding[np.newaxis], limit=1, category="sea")
