@@ -1,8 +1,8 @@
 """Real S3 servers for tests: versitygw where it was built, and rclone from PyPI.
 
 What rclone's server cannot do is skipped with the reason: it takes `If-None-Match` and `If-Match` without a word and
-does nothing about them, keeps no versions, checksums and rules, takes parts in their order alone, and stops answering
-after a body that it refused and after larger ones. It runs the suite of uploads alone, a server for each test."""
+does nothing about them, keeps no versions, checksums and rules, and takes each part once, numbered without a gap. It
+runs the suites of uploads and of the media store: where versitygw is not there in every run, else in the full one."""
 
 from __future__ import annotations
 
@@ -22,14 +22,12 @@ VERSITY = pytest.param(
     marks=pytest.mark.skipif(VERSITYGW not in s3_servers(), reason="versitygw is not here; `make versitygw` builds it"),
 )
 """For fixtures: the server that can do all."""
+_BESIDE = [pytest.mark.full] if VERSITYGW in s3_servers() else []
 ANY = [
     VERSITY,
-    pytest.param(
-        RCLONE,
-        marks=[pytest.mark.full, pytest.mark.skipif(RCLONE not in s3_servers(), reason="rclone is not here")],
-    ),
+    pytest.param(RCLONE, marks=[*_BESIDE, pytest.mark.skipif(RCLONE not in s3_servers(), reason="rclone is not here")]),
 ]
-"""For what rclone can do too; it is slow, and runs in the full run alone."""
+"""For what rclone can do too."""
 
 
 @dataclass

@@ -236,7 +236,7 @@ def s3_server(name: str, folder: Path, *, webhook: str = "") -> Server:
         ],
         RCLONE: [
             *("serve", "s3", "--addr", address, "--auth-key", f"{ACCESS_KEY},{SECRET_KEY}", "--config", os.devnull),
-            *("--vfs-cache-mode", "full", "--vfs-write-back", "0s", "--dir-cache-time", "0s"),
+            *("--vfs-cache-mode", "off"),
             *("--cache-dir", str(folder / "cache"), str(buckets)),
         ],
     }

@@ -15,13 +15,13 @@ from pathlib import Path
 import pytest
 
 from tests.fakes.store import FakeStore
-from tests.s3 import VERSITY, S3Server
+from tests.s3 import ANY, S3Server
 from vidrec.adapters.local_store import LocalStore
 from vidrec.adapters.s3 import S3Store
 from vidrec.application.ports import MediaStore
 from vidrec.domain.errors import InvalidInput, NotFound, StoreUnavailable
 
-KINDS = ["fake", "folder", VERSITY]
+KINDS = ["fake", "folder", *ANY]
 
 
 @pytest.fixture(params=KINDS)

@@ -22,8 +22,7 @@ import requests
 from botocore.exceptions import ClientError
 
 from tests.fakes.uploads import FakeUploads
-from tests.s3 import ANY, S3Server, s3_running
-from tests.servers import RCLONE
+from tests.s3 import ANY, S3Server
 from vidrec.adapters.local_store import LocalStore
 from vidrec.adapters.local_uploads import IDLE_S, LocalUploads
 from vidrec.adapters.s3 import S3Uploads
@@ -194,10 +193,7 @@ KINDS = ["fake", "folder", *ANY]
 
 @pytest.fixture(params=KINDS)
 def place(request: pytest.FixtureRequest, tmp_path: Path, s3_of: Callable[[str], S3Server]) -> Iterator[Place]:
-    if request.param == RCLONE:  # it does not answer a PUT to a key that was deleted before: a server for each test
-        with s3_running(RCLONE, tmp_path) as server:
-            yield Bucket(server)
-    elif request.param == "fake":
+    if request.param == "fake":
         yield Fake()
     else:
         yield Folder(tmp_path) if request.param == "folder" else Bucket(s3_of(request.param))
@@ -258,7 +254,8 @@ def test_what_is_signed_is_taken(place: Place) -> None:
 def test_other_bytes_than_were_signed_leave_nothing(
     place: Place, conditions: dict[str, object], headers: dict[str, str]
 ) -> None:
-    place.needs("signed lengths and checksums")
+    if "sha256" in conditions:
+        place.needs("checksums")
     assert place.put(sign(place, **conditions), DATA, headers=headers) in (400, 403, 422)
     assert place.store.stat(BUCKET, KEY) is None
     assert place.leftovers() == []
@@ -277,7 +274,6 @@ def test_the_first_object_stays(place: Place) -> None:
 
 
 def test_an_address_expires(place: Place) -> None:
-    place.needs("how to refuse a body and go on answering")
     signed = sign(place, lifetime_s=1)
     place.pass_time(2.1)
     assert place.put(signed, DATA) in (400, 403)
@@ -285,7 +281,6 @@ def test_an_address_expires(place: Place) -> None:
 
 
 def test_an_address_is_bound_to_its_key(place: Place) -> None:
-    place.needs("how to refuse a body and go on answering")
     signed = sign(place)
     for old, new in place.altered:
         assert old in signed.url
@@ -320,7 +315,7 @@ def send(place: Place, store_id: str, number: int, data: bytes) -> int:
 
 
 def test_parts_in_any_order_become_the_object(place: Place) -> None:
-    place.needs("parts out of order")
+    place.needs("numbers of parts that leave some out")
     parts = {number: bytes([number]) * place.part_bytes for number in place.parts}
     store_id = place.store.begin(BUCKET, KEY)
     assert place.store.parts(BUCKET, KEY, store_id) == []
@@ -348,7 +343,6 @@ def test_a_part_sent_again_replaces_itself(place: Place) -> None:
 
 
 def test_a_part_of_another_length_is_refused(place: Place) -> None:
-    place.needs("signed lengths")
     store_id = place.store.begin(BUCKET, KEY)
     signed = place.store.sign_part(BUCKET, KEY, store_id, 1, size=10, lifetime_s=900)
     for data in (b"x" * 9, b"x" * 11):
@@ -370,7 +364,6 @@ def test_a_digest_that_is_not_so_makes_no_object(place: Place) -> None:
 
 
 def test_what_was_aborted_is_gone(place: Place) -> None:
-    place.needs("how to refuse a body and go on answering")
     store_id = place.store.begin(BUCKET, KEY)
     send(place, store_id, 1, b"aaa")
     signed = place.store.sign_part(BUCKET, KEY, store_id, 2, size=3, lifetime_s=900)
