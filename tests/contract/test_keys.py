@@ -43,7 +43,7 @@ def uploaded(database: SqlDatabase, key_id: str | None, size: int, *, arrived: b
         uow.catalogue.add(new_video(size_bytes=size), video_id=upload.video_id, status=VideoStatus.UPLOADING)
         uow.uploads.add(upload)
         if arrived:
-            uow.catalogue.receive(upload.video_id, size_bytes=size, content_sha256="0" * 64)
+            uow.catalogue.receive(upload.video_id, location="media:///k", size_bytes=size, content_sha256="0" * 64)
             uow.uploads.mark_arrived(upload.id, now, etag="e")
     return upload
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -84,8 +85,9 @@ def kept(folder: Path) -> list[Path]:
 
 
 @pytest.fixture
-def folder(database_url: str, tmp_path: Path) -> Path:
-    assert database_url.endswith(str(tmp_path / "vidrec.db"))
+def folder(migrated: Path, tmp_path: Path) -> Path:
+    """A data folder, in which processes that are killed find all stores."""
+    shutil.copy(migrated, tmp_path / "vidrec.db")
     Signer(tmp_path / "upload.secret").sign("PUT", "/", {})
     return tmp_path
 
