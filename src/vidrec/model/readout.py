@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 Matrix = npt.NDArray[np.float32]
 
-SHRINKAGE = 1e-2
+SHRINKAGE = 1e-3
 """Of the largest variance, added to each: directions that hardly vary are mostly noise."""
 
 
