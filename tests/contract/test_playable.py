@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -19,13 +20,14 @@ from tests.fakes.index import FakeIndex
 from vidrec.adapters.ffmpeg import FfmpegFrameSource, FfmpegRenderer
 from vidrec.adapters.local_store import LocalStore
 from vidrec.adapters.sql import SqlDatabase
-from vidrec.adapters.sqlite_queue import SqliteQueue
 from vidrec.application.erase import Eraser
 from vidrec.application.ingest import Ingest, find_files
 from vidrec.application.jobs import RENDER_VIDEO
 from vidrec.application.worker import Worker
+from vidrec.bootstrap import open_queue
 from vidrec.domain.models import JobState, ModelVersion, Playback, Video, VideoStatus
 from vidrec.domain.playback import Playable, playable, rendering
+from vidrec.settings import load_settings
 
 MODEL = ModelVersion(version="mtest00000000", name="test", dimension=DIMENSION, trained=False)
 SOURCE = FfmpegFrameSource(max_decode_s=60, max_memory_bytes=1 << 30, max_pixels=4096 * 2304)
@@ -37,7 +39,7 @@ class Rig:
 
     def __init__(self, url: str, folder: Path) -> None:
         self.database = SqlDatabase(url)
-        self.queue = SqliteQueue(self.database)
+        self.queue = open_queue(load_settings(), self.database)
         self.store = LocalStore(folder / "media")
         self.scratch = folder / "scratch"
         with self.database.transaction() as uow:
@@ -70,8 +72,10 @@ class Rig:
 
 
 @pytest.fixture
-def rig(database_url: str, tmp_path: Path) -> Rig:
-    return Rig(database_url, tmp_path)
+def rig(database_url: str, tmp_path: Path) -> Iterator[Rig]:
+    rig = Rig(database_url, tmp_path)
+    yield rig
+    rig.database.close()
 
 
 def iphone(path: Path) -> Path:
