@@ -72,6 +72,7 @@ def test_sign_in_watch_like_sign_out(open_keyed: Open, demo: RunningSystem) -> N
     page.locator("#list .play").nth(2).click()
     page.wait_for_function("() => document.getElementById('video').currentTime > 0.3")
     page.keyboard.press("Escape")
+    page.wait_for_function("() => !location.search.includes('play=')")  # one step back, which a reload would cut short
     [cookie] = page.context.cookies()
     assert (cookie["httpOnly"], cookie["sameSite"]) == (True, "Strict")
     assert page.evaluate("document.cookie") == ""

@@ -149,7 +149,7 @@ def test_the_object_store_is_known_to_api_and_worker_alone(monkeypatch: pytest.M
         with monkeypatch.context() as process:
             for variable in container["env"]:
                 if variable["name"].startswith("VIDREC_"):
-                    process.setenv(variable["name"], variable.get("value", "sqlite:///x"))
+                    process.setenv(variable["name"], variable.get("value", f"sqlite:///{'x' * 32}"))
             settings = load_settings()
         assert (settings.media_url, settings.s3_path_style) == ("s3://media/vidrec", True)
         assert settings.s3_public_endpoint == "https://media.example.com"

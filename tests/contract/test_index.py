@@ -81,7 +81,7 @@ def expect(value: Callable[[], object], wanted: object) -> None:
     assert value() == wanted
 
 
-@pytest.fixture(scope="module", params=["fake", "lite", "milvus"])
+@pytest.fixture(scope="module", params=["fake", "lite", pytest.param("milvus", marks=pytest.mark.full)])
 def shared(request: pytest.FixtureRequest) -> Iterator[tuple[VectorIndex, ModelVersion]]:
     index: VectorIndex
     if request.param == "fake":

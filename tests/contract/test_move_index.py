@@ -51,6 +51,7 @@ def move(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
 
 
+@pytest.mark.full
 def test_a_library_moves_from_the_folder_to_a_server(milvus: Server, tmp_path: Path) -> None:
     model = model_version()
     ids = filled(tmp_path, model)
