@@ -105,7 +105,7 @@ class Postgres:
 @contextmanager
 def running_postgres(**settings: str) -> Iterator[Postgres]:
     """A new server for the time of the block; `settings` are added to those of the tests."""
-    folder = Path(tempfile.mkdtemp(prefix="vidrec-postgres-"))
+    folder = Path(tempfile.mkdtemp(prefix="vidrec-postgres-", dir=_reachable()))
     try:
         binaries = _binaries(folder)
         if os.geteuid() == 0:
@@ -126,6 +126,13 @@ def running_postgres(**settings: str) -> Iterator[Postgres]:
             yield Postgres(server)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _reachable() -> Path:
+    """A folder for temporary files that the unprivileged user can reach."""
+    usual = Path(tempfile.gettempdir()).resolve()
+    open_to_all = all(folder.stat().st_mode & 0o001 for folder in (usual, *usual.parents))
+    return usual if open_to_all or os.geteuid() != 0 else Path("/tmp")
 
 
 def _as_nobody(*command: str) -> list[str]:
