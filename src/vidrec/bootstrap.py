@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from vidrec.application.access import Access, AccessPolicy
 from vidrec.application.originals import ORIGINALS
@@ -32,7 +31,7 @@ from vidrec.application.render_video import RENDITIONS
 from vidrec.application.services import Services
 from vidrec.application.upload import UploadPolicy, Uploads
 from vidrec.application.worker import Worker
-from vidrec.domain.errors import InvalidInput, SchemaOutdated, StoreUnavailable, Unavailable
+from vidrec.domain.errors import InvalidInput, SchemaOutdated, StoreUnavailable
 from vidrec.settings import Settings
 from vidrec.telemetry import Telemetry, WorkerTelemetry
 
@@ -147,7 +146,7 @@ def open_media_store(settings: Settings) -> MediaStore:
     if settings.media_url:
         from vidrec.adapters.s3 import S3Store
 
-        bucket, _, prefix = settings.media_url.removeprefix("s3://").partition("/")
+        bucket, prefix = settings.media_place
         return S3Store(
             open_object_store(settings),
             bucket,
@@ -189,7 +188,7 @@ def open_library(settings: Settings) -> ObjectLibrary:
 
 def _own_places(settings: Settings) -> list[tuple[str, str]]:
     """(bucket, prefix) of all videos that vidrec itself keeps in the object store."""
-    bucket, _, prefix = settings.media_url.removeprefix("s3://").partition("/")
+    bucket, prefix = settings.media_place
     return [*((name, ORIGINALS) for name in settings.buckets), (bucket, f"{prefix}/{RENDITIONS}".lstrip("/"))]
 
 
@@ -197,25 +196,7 @@ def media_buckets(settings: Settings) -> tuple[str, ...]:
     """The buckets that the settings name, where media are kept in an object store."""
     if not settings.media_url:
         return ()
-    return tuple(dict.fromkeys([*settings.buckets, settings.media_url.removeprefix("s3://").partition("/")[0]]))
-
-
-def warn_of_cors(settings: Settings) -> None:
-    """Says once, in the log, where browsers may not use the buckets, and which command cures it."""
-    from vidrec.adapters.s3.buckets import NotKnown, allows, cors
-
-    parts = urlsplit(settings.public_url)
-    origin = f"{parts.scheme}://{parts.netloc}" if parts.netloc else None
-    for bucket in media_buckets(settings):
-        try:
-            if allows(cors(open_object_store(settings), bucket), origin):
-                continue
-            hint = "`vidrec s3 cors --apply --origin ADDRESS_OF_THE_PAGES`"
-            log.warning("browsers may not upload into bucket %s or play from it yet: %s lets them", bucket, hint)
-        except NotKnown as error:
-            log.warning("bucket %s: %s, see docs/s3.md", bucket, error)
-        except Unavailable as error:
-            log.warning("bucket %s: whether browsers may use it is not known: %s", bucket, error)
+    return tuple(dict.fromkeys([*settings.buckets, settings.media_place[0]]))
 
 
 def media_origins(settings: Settings) -> tuple[str, ...]:

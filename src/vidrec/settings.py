@@ -275,6 +275,12 @@ class Settings(BaseSettings):
         return self.milvus_uri == _DEFAULT_MILVUS_URI
 
     @property
+    def media_place(self) -> tuple[str, str]:
+        """Bucket and prefix of `media_url`, without the slash between; empty ones where that is empty."""
+        bucket, _, prefix = self.media_url.removeprefix("s3://").partition("/")
+        return bucket, prefix
+
+    @property
     def models_dir(self) -> Path:
         return self.data_dir / "models"
 

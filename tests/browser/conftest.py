@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -68,14 +69,14 @@ def watcher(demo: RunningSystem) -> Watcher:
     return Watcher(demo.url)
 
 
-@pytest.fixture
-def open_page(browser: Browser, demo: RunningSystem, watcher: Watcher) -> Iterator[OpenPage]:
-    """Opens a path in a browser that has never been here; options as of Playwright's contexts. When the test ends,
-    nothing may have gone wrong that it did not foresee."""
+@contextmanager
+def opening(browser: Browser, watcher: Watcher) -> Iterator[OpenPage]:
+    """Gives what opens a path of the watcher's origin in a browser that has never been there; options as of
+    Playwright's contexts. At the end nothing may have gone wrong that was not foreseen."""
     contexts = []
 
     def open_(path: str = "/", *, init: str = "", **options: Any) -> Page:
-        context = browser.new_context(base_url=demo.url, **{"viewport": WIDE, "locale": "en-US", **options})
+        context = browser.new_context(base_url=watcher.origin, **{"viewport": WIDE, "locale": "en-US", **options})
         contexts.append(context)
         if init:
             context.add_init_script(init)
@@ -89,6 +90,13 @@ def open_page(browser: Browser, demo: RunningSystem, watcher: Watcher) -> Iterat
     for context in contexts:
         context.close()
     watcher.check()
+
+
+@pytest.fixture
+def open_page(browser: Browser, watcher: Watcher) -> Iterator[OpenPage]:
+    """Opens pages of the demo, see `opening`."""
+    with opening(browser, watcher) as open_:
+        yield open_
 
 
 @pytest.fixture(scope="session")

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.conftest import NARROW, PATIENCE_MS, WIDE, Watcher, violations
+from tests.browser.conftest import NARROW, OpenPage, Watcher, opening, violations
 from tests.systems import RunningSystem, keyed_api, new_key
 
 pytestmark = pytest.mark.full
-
-Open = Callable[..., Page]
 
 
 @pytest.fixture(scope="module")
@@ -23,25 +20,12 @@ def keyed(demo: RunningSystem) -> Iterator[str]:
 
 
 @pytest.fixture
-def open_keyed(browser: Browser, keyed: str) -> Iterator[Open]:
+def open_keyed(browser: Browser, keyed: str) -> Iterator[OpenPage]:
     """As `open_page`, of the server that asks for keys; refused keys are foreseen."""
     watcher = Watcher(keyed)
     watcher.expected = ["401"]
-    contexts = []
-
-    def open_(path: str = "/", **options: Any) -> Page:
-        context = browser.new_context(base_url=keyed, **{"viewport": WIDE, "locale": "en-US", **options})
-        contexts.append(context)
-        page = context.new_page()
-        page.set_default_timeout(PATIENCE_MS)
-        watcher.watch(page)
-        page.goto(path)
-        return page
-
-    yield open_
-    for context in contexts:
-        context.close()
-    watcher.check()
+    with opening(browser, watcher) as open_:
+        yield open_
 
 
 def sign_in(page: Page, key: str) -> None:
@@ -49,7 +33,7 @@ def sign_in(page: Page, key: str) -> None:
     page.keyboard.press("Enter")
 
 
-def test_sign_in_watch_like_sign_out(open_keyed: Open, demo: RunningSystem) -> None:
+def test_sign_in_watch_like_sign_out(open_keyed: OpenPage, demo: RunningSystem) -> None:
     page = open_keyed("/?user=signed-in")
     dialog = page.locator("#sign-in")
     expect(dialog).to_be_visible()
@@ -84,7 +68,7 @@ def test_sign_in_watch_like_sign_out(open_keyed: Open, demo: RunningSystem) -> N
     assert page.context.cookies() == []
 
 
-def test_a_revoked_key_asks_again_and_goes_on(open_keyed: Open, demo: RunningSystem) -> None:
+def test_a_revoked_key_asks_again_and_goes_on(open_keyed: OpenPage, demo: RunningSystem) -> None:
     page = open_keyed("/?user=mina")
     old = new_key(demo, "--role", "consumer")
     sign_in(page, old)
@@ -97,7 +81,7 @@ def test_a_revoked_key_asks_again_and_goes_on(open_keyed: Open, demo: RunningSys
     expect(page.locator("#list .card .title").first).to_contain_text("Flames")
 
 
-def test_a_key_of_one_viewer_shows_that_viewer_alone(open_keyed: Open, demo: RunningSystem) -> None:
+def test_a_key_of_one_viewer_shows_that_viewer_alone(open_keyed: OpenPage, demo: RunningSystem) -> None:
     page = open_keyed("/?user=jun")
     sign_in(page, new_key(demo, "--role", "consumer", "--user", "sora"))
     expect(page.locator("h1")).to_have_text("For sora")
@@ -106,7 +90,7 @@ def test_a_key_of_one_viewer_shows_that_viewer_alone(open_keyed: Open, demo: Run
     assert violations(page) == []
 
 
-def test_a_producer_is_led_to_the_upload_page(open_keyed: Open, demo: RunningSystem) -> None:
+def test_a_producer_is_led_to_the_upload_page(open_keyed: OpenPage, demo: RunningSystem) -> None:
     page = open_keyed("/")
     sign_in(page, new_key(demo, "--role", "producer"))
     expect(page.locator("#sign-in-problem")).to_contain_text("This key is for uploading")
@@ -123,7 +107,7 @@ def test_a_producer_is_led_to_the_upload_page(open_keyed: Open, demo: RunningSys
     expect(page.locator(".row-upload .stage")).to_contain_text("video", timeout=60_000)  # failed, as it should
 
 
-def test_in_korean_on_a_phone(open_keyed: Open) -> None:
+def test_in_korean_on_a_phone(open_keyed: OpenPage) -> None:
     page = open_keyed("/upload", locale="ko-KR", viewport=NARROW, color_scheme="dark")
     expect(page.locator("#sign-in h2")).to_have_text("로그인")
     assert page.evaluate("document.scrollingElement.scrollWidth <= innerWidth")

@@ -13,6 +13,7 @@ from tests.s3 import VERSITY, S3Server
 from vidrec import bootstrap
 from vidrec.adapters.s3 import S3Store, S3Uploads, buckets
 from vidrec.cli import main
+from vidrec.cli.s3 import warn_of_cors
 from vidrec.settings import load_settings
 
 
@@ -56,8 +57,8 @@ def test_cors_is_shown_and_set_and_missed_at_the_start(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("VIDREC_PUBLIC_URL", "https://a.example/below")
-    caplog.set_level(logging.WARNING, "vidrec.bootstrap")
-    bootstrap.warn_of_cors(load_settings())
+    caplog.set_level(logging.WARNING, "vidrec.cli.s3")
+    warn_of_cors(load_settings())
     assert "vidrec s3 cors --apply" in caplog.text
     assert run("s3", "cors", "--json") == 1
     assert said(capsys)["buckets"] == {bucket: False}
@@ -68,7 +69,7 @@ def test_cors_is_shown_and_set_and_missed_at_the_start(
     assert buckets.allows(buckets.cors(server.s3, bucket), "https://a.example")
     assert run("s3", "cors", "--origin", "https://b.example/") == 1
     caplog.clear()
-    bootstrap.warn_of_cors(load_settings())
+    warn_of_cors(load_settings())
     assert caplog.text == ""
 
 

@@ -37,7 +37,7 @@ def test_the_answer_has_exactly_the_shape_that_clients_rely_on(system: System) -
     assert (answer["userid"], answer["strategy"], answer["degraded"]) == ("ann", "content", False)
     assert answer["model"] == {"version": MODEL.version, "name": "test", "trained": False}
     assert "untrained" in answer["notice"]
-    assert "vidrec model export" in answer["notice"]
+    assert "vidrec model fetch resnet50 --int8" in answer["notice"]
     assert len(answer["items"]) == 3
     for item in answer["items"]:
         members = ["id", "external_id", "title", "duration_s", "segment_count", "score", "playable", "why", "links"]

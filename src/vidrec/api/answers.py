@@ -17,12 +17,12 @@ from vidrec.domain.access import Caller, Role
 from vidrec.domain.models import ModelVersion, RecommendationRecord, TimeRange, Video
 from vidrec.domain.playback import playable
 from vidrec.domain.uploads import VideoProgress, progress_of
+from vidrec.model.published import BETTER_WEIGHTS
 
 Json = dict[str, Any]
 
 UNTRAINED = (
-    "The model is untrained: it sees colour, texture and layout, but not meaning. "
-    "Better weights: vidrec model export --arch resnet50 --weights imagenet --int8"
+    f"The model is untrained: it sees colour, texture and layout, but not meaning. Better weights: {BETTER_WEIGHTS}"
 )
 _PICTURES = {"thumbnail": "thumbnail", "segment_picture": "segments"}
 _WATCHED = ("stream", "download")

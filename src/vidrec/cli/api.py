@@ -60,7 +60,7 @@ def _listen(settings: Settings) -> socket.socket:
 def _serve(settings: Settings, listening: socket.socket) -> None:
     from vidrec.api.app import create_app
     from vidrec.api.server import make_server
-    from vidrec.bootstrap import media_origins, open_access, open_services, warn_of_cors
+    from vidrec.bootstrap import media_origins, open_access, open_services
 
     telemetry = Telemetry("vidrec-api", Traces.from_environment("vidrec-api"))
     services = open_services(settings, telemetry)
@@ -81,6 +81,8 @@ def _serve(settings: Settings, listening: socket.socket) -> None:
             telemetry=telemetry,
         )
         if settings.media_url:
+            from vidrec.cli.s3 import warn_of_cors
+
             threading.Thread(target=warn_of_cors, args=(settings,), name="cors", daemon=True).start()
         name = f"[{settings.host}]" if ":" in settings.host else settings.host
         say(f"vidrec api: http://{name}:{listening.getsockname()[1]}")

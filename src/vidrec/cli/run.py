@@ -25,12 +25,13 @@ from vidrec.cli.exposure import refuse_exposure
 from vidrec.cli.ingest import follow_to_end
 from vidrec.domain.errors import InvalidInput, VidrecError
 from vidrec.domain.models import ModelVersion, VideoStatus, utc_now
+from vidrec.model.published import BETTER_WEIGHTS
 from vidrec.settings import Settings, load_settings
 from vidrec.supervisor.system import System, check_port, locked
 
+BETTER = f"Better: .venv-run/bin/{BETTER_WEIGHTS}"
 DEMO_BUCKET = "youtubepj-v3"
 """One more bucket of the demo, which existing clients name."""
-BETTER_WEIGHTS = ".venv-run/bin/vidrec model fetch resnet50 --int8"
 
 
 def command(
@@ -117,9 +118,9 @@ def _activate_model(settings: Settings, model: Path | None) -> tuple[Path, Model
     finally:
         database.close()
     if not version.trained:
-        say(f"the weights are UNTRAINED: colour, texture and layout count, meaning does not. Better: {BETTER_WEIGHTS}")
+        say(f"the weights are UNTRAINED: colour, texture and layout count, meaning does not. {BETTER}")
     elif NAME in version.name.split():
-        say(f"the weights are the built-in ones: they see no meaning, only how things look. Better: {BETTER_WEIGHTS}")
+        say(f"the weights are the built-in ones: they see no meaning, only how things look. {BETTER}")
     return (held, version) if changing and held is not None else (wanted, None)
 
 

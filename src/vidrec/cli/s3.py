@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import urlsplit
 
 import typer
 
 from vidrec.cli.console import emit_json, say
-from vidrec.domain.errors import InvalidInput
+from vidrec.domain.errors import InvalidInput, Unavailable
 from vidrec.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from vidrec.adapters.s3.buckets import Rule
 
 app = typer.Typer()
+log = logging.getLogger(__name__)
 
 _Apply = Annotated[bool, typer.Option("--apply", help="Set what is missing; other rules stay.")]
 _Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
@@ -42,7 +45,7 @@ def cors(
     where they may, 1 where they may not."""
     from vidrec.adapters.s3 import buckets
 
-    settings = load_settings(data_dir=data)
+    settings = _settings(data)
     origins = [one.rstrip("/") for one in origin or _own_origin(settings)]
     wanted = buckets.wanted_cors(origins)
     _look_after(
@@ -65,7 +68,7 @@ def lifecycle(apply: _Apply = False, data: _Data = None, as_json: _Json = False)
 
     wanted = buckets.wanted_lifecycle()
     _look_after(
-        load_settings(data_dir=data),
+        _settings(data),
         buckets.lifecycle,
         lambda s3, bucket: buckets.set_lifecycle(s3, bucket, wanted),
         buckets.tidies,
@@ -74,6 +77,25 @@ def lifecycle(apply: _Apply = False, data: _Data = None, as_json: _Json = False)
         as_json=as_json,
         as_it_should_be="abandoned uploads are removed",
     )
+
+
+def warn_of_cors(settings: Settings) -> None:
+    """Says once, in the log, where browsers may not use the buckets, and which command cures it."""
+    from vidrec.adapters.s3 import buckets
+    from vidrec.bootstrap import media_buckets, open_object_store
+
+    parts = urlsplit(settings.public_url)
+    origin = f"{parts.scheme}://{parts.netloc}" if parts.netloc else None
+    for bucket in media_buckets(settings):
+        try:
+            if buckets.allows(buckets.cors(open_object_store(settings), bucket), origin):
+                continue
+            hint = "`vidrec s3 cors --apply --origin ADDRESS_OF_THE_PAGES`"
+            log.warning("browsers may not upload into bucket %s or play from it yet: %s lets them", bucket, hint)
+        except buckets.NotKnown as error:
+            log.warning("bucket %s: %s, see docs/s3.md", bucket, error)
+        except Unavailable as error:
+            log.warning("bucket %s: whether browsers may use it is not known: %s", bucket, error)
 
 
 def _look_after(
@@ -89,8 +111,6 @@ def _look_after(
 ) -> None:
     from vidrec.bootstrap import media_buckets, open_object_store
 
-    if not settings.media_url:
-        raise InvalidInput("VIDREC_MEDIA_URL is empty: there is no object store to look after", field="media_url")
     s3 = open_object_store(settings)
     state: dict[str, bool] = {}
     for bucket in media_buckets(settings):
@@ -108,6 +128,13 @@ def _look_after(
             say(json.dumps(wanted, indent=2))
     if not all(state.values()):
         raise typer.Exit(1)
+
+
+def _settings(data: Path | None) -> Settings:
+    settings = load_settings(data_dir=data)
+    if not settings.media_url:
+        raise InvalidInput("VIDREC_MEDIA_URL is empty: there is no object store to look after", field="media_url")
+    return settings
 
 
 def _own_origin(settings: Settings) -> list[str]:

@@ -17,6 +17,8 @@ FILES = {
     "resnet152": "resnet152-f82ba261.pth",
 }
 """The best ones of each depth: IMAGENET1K_V2 where there are such, else V1."""
+BETTER_WEIGHTS = "vidrec model fetch resnet50 --int8"
+"""The one command to them, named wherever something lesser is in use."""
 
 
 def check_published(path: Path) -> None:

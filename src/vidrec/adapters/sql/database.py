@@ -10,7 +10,7 @@ from sqlalchemy import Connection, inspect, text
 from sqlalchemy.exc import DataError, DBAPIError, OperationalError, SQLAlchemyError
 
 from vidrec.adapters.sql.catalogue import SqlCatalogue
-from vidrec.adapters.sql.engine import Connections, for_reading, for_writing, open_engine
+from vidrec.adapters.sql.engine import Connections, for_reading, for_writing, open_engine, reason
 from vidrec.adapters.sql.interactions import SqlInteractions
 from vidrec.adapters.sql.keys import SqlKeyRecords
 from vidrec.adapters.sql.models import SqlModelVersions
@@ -96,7 +96,7 @@ class SqlDatabase:
             connection = self._engine.connect()
             self._down = None
         except OperationalError as error:
-            self._down = _reason(error)
+            self._down = reason(error)
             raise
         finally:
             if down is not None:
@@ -110,17 +110,11 @@ def _translated() -> Iterator[None]:
     try:
         yield
     except DataError as error:  # such as a NUL character, which PostgreSQL keeps in no text
-        raise InvalidInput(f"the SQL store cannot keep this: {_reason(error)}") from error
+        raise InvalidInput(f"the SQL store cannot keep this: {reason(error)}") from error
     except DBAPIError as error:
-        raise StoreUnavailable(f"the SQL store does not answer: {_reason(error)}") from error
+        raise StoreUnavailable(f"the SQL store does not answer: {reason(error)}") from error
     except SQLAlchemyError as error:
         raise StoreUnavailable(f"the SQL store does not answer: {type(error).__name__}") from error
-
-
-def _reason(error: DBAPIError) -> str:
-    """The first line of what the driver says."""
-    said = str(error.orig).strip()
-    return said.splitlines()[0] if said else type(error.orig).__name__
 
 
 def check_revision(found: str | None) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 
 from vidrec.domain.errors import InvalidInput
 
@@ -137,3 +137,9 @@ def _tune_sqlite(engine: Engine) -> None:
     def on_begin(connection: Connection) -> None:
         # A writer takes the lock at once: a deferred one could fail in its middle with a lock that no wait cures.
         connection.exec_driver_sql("BEGIN IMMEDIATE" if is_writing(connection) else "BEGIN")
+
+
+def reason(error: DBAPIError) -> str:
+    """The first line of what the driver says."""
+    said = str(error.orig).strip()
+    return said.splitlines()[0] if said else type(error.orig).__name__

@@ -9,7 +9,7 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 
 from vidrec.adapters.sql.database import schema_revision
-from vidrec.adapters.sql.engine import Connections, for_writing, open_engine
+from vidrec.adapters.sql.engine import Connections, for_writing, open_engine, reason
 from vidrec.adapters.sql.schema import SCHEMA_REVISION
 from vidrec.domain.errors import StoreUnavailable
 
@@ -35,7 +35,7 @@ def migrate(url: str) -> str:
                 return SCHEMA_REVISION
             return found
     except DBAPIError as error:
-        raise StoreUnavailable(f"the SQL store cannot be migrated: {error.orig}") from error
+        raise StoreUnavailable(f"the SQL store cannot be migrated: {reason(error)}") from error
     finally:
         engine.dispose()
 
