@@ -4,21 +4,23 @@ import { api } from "./api.js";
 
 const EVERY_MS = 1500;
 const GIVE_UP = 40; // failures in a row: a minute
+const LAST = ["indexed", "failed"];
 
 /** Calls `tell(video)` with every change until it is indexed or failed, or `signal` says so. */
 export function follow(id, { signal, tell, lost }) {
-  const done = ({ status }) => status === "indexed" || status === "failed";
   let over = false;
   const told = (video) => {
     if (over || signal.aborted) return;
-    over = done(video);
+    over = LAST.includes(video.status);
     tell(video);
   };
 
   const source = new EventSource(`/videos/${encodeURIComponent(id)}/events`);
   source.addEventListener("stage", (e) => {
-    told(JSON.parse(e.data));
-    if (over) source.close();
+    const { stage, progress } = JSON.parse(e.data);
+    if (!LAST.includes(stage)) return told({ id, stage, progress });
+    source.close();
+    poll(0); // what is told at the end needs the whole video: its title, picture, failure
   });
   source.addEventListener("error", () => {
     source.close(); // a proxy may not let it through; asking always works
