@@ -26,8 +26,7 @@ from vidrec.adapters.milvus import MilvusIndex
 from vidrec.adapters.milvus.light import import_pymilvus
 from vidrec.adapters.sql import SqlDatabase, migrate
 from vidrec.adapters.sql.schema import videos
-from vidrec.application.recommend import Recommender
-from vidrec.application.spotlight import Spotlight
+from vidrec.application.profiles import UserProfiles
 from vidrec.domain.embedding import normalise
 from vidrec.domain.models import (
     Interaction,
@@ -237,9 +236,9 @@ def _watch(database: SqlDatabase, index: MilvusIndex, library: Library) -> None:
             )
     with database.transaction() as uow:
         uow.interactions.append(told)
-    recommender = Recommender(database, index, Spotlight(database))
+    profiles = UserProfiles(database, index)
     for user in range(USERS):
-        recommender.refresh_profile(f"user-{user}")
+        profiles.refresh(f"user-{user}")
 
 
 def _api(folder: Path, milvus_uri: str) -> Server:

@@ -135,3 +135,25 @@ def test_erasing_a_video_leaves_the_others(database: SqlDatabase, ids: list[str]
         assert [row.video_id for row in uow.interactions.history("u")] == [ids[1]]
         assert uow.interactions.history("v") == []
         assert [v.id for v in uow.catalogue.popular(10)] == [ids[1]]
+
+
+def test_a_removed_interest_is_something_that_the_user_did_and_no_watching(
+    database: SqlDatabase, ids: list[str]
+) -> None:
+    append(database, event(ids[0]), event(ids[1], user="v"))
+    with database.snapshot() as uow:
+        before = uow.interactions.cutoff("u")
+    with database.transaction() as uow:
+        uow.interactions.remove_interest("u", {ids[0], ids[2]})
+        uow.interactions.remove_interest("u", {ids[3]})
+    with database.snapshot() as uow:
+        assert uow.interactions.removed_interests("u") == [{ids[0], ids[2]}, {ids[3]}]
+        assert uow.interactions.removed_interests("v") == []
+        assert uow.interactions.cutoff("u") > before
+        assert [row.video_id for row in uow.interactions.history("u")] == [ids[0]]
+        assert set(uow.interactions.seen("u")) == {ids[0]}
+    with database.transaction() as uow:
+        uow.interactions.erase_video(ids[2])
+        assert uow.interactions.removed_interests("u") == [{ids[0]}, {ids[3]}]
+        uow.interactions.erase_user("u")
+        assert uow.interactions.removed_interests("u") == []

@@ -132,6 +132,8 @@ def test_the_rights_are_these(shared: System) -> None:
     assert {name: who for name, who in found.items() if name not in everybody} == {
         "GET /recommend": "consumer, admin",
         "GET /recommendations/{recommendation_id}": "consumer, admin",
+        "GET /users/{user_id}/profile": "consumer, admin",
+        "DELETE /users/{user_id}/interests/{number}": "consumer, admin",
         "GET /videos/{video_id}/similar": "consumer, admin",
         "POST /search/image": "consumer, admin",
         "POST /events": "consumer, admin",
@@ -277,6 +279,9 @@ def test_a_key_bound_to_a_user_acts_as_nobody_else(keyed: Keyed) -> None:
         assert keyed.ask(who, "POST", "/events", json=both).status_code == 403
         assert keyed.ask(who, "DELETE", "/users/jun").status_code == 403
         assert keyed.ask(who, "DELETE", "/users/mina%2Fjun").status_code == 403
+        assert keyed.ask(who, "GET", "/users/jun/profile").status_code == 403
+        assert keyed.ask(who, "GET", "/users/mina/profile").status_code == 200
+        assert keyed.ask(who, "DELETE", "/users/jun/interests/0").status_code == 403
         assert keyed.ask(who, "DELETE", "/users/mina").status_code == 202
         assert keyed.ask(who, "POST", "/viewer-tokens", json={"user_id": "mina"}).status_code == 403
 

@@ -4,6 +4,7 @@ other work in Python together."""
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import quote
 
 from fastapi import Response
 from pydantic_core import to_json
@@ -12,6 +13,7 @@ from vidrec.application.events import Recorded
 from vidrec.application.explain import Item, Why
 from vidrec.application.links import MediaLinks
 from vidrec.application.ports import Receipt
+from vidrec.application.profiles import ShownProfile
 from vidrec.application.recommend import Page
 from vidrec.domain.access import Caller, Role
 from vidrec.domain.models import ModelVersion, RecommendationRecord, TimeRange, Video
@@ -112,6 +114,27 @@ class Answers:
             "indexed_at": video.indexed_at,
             "links": self._links(video)
             | {"events": f"{self._base}/videos/{video.id}/events{self._query(video, 'events')}"},
+        }
+
+    def profile(self, profile: ShownProfile) -> Json:
+        user = quote(profile.user_id, safe="")
+        return {
+            "userid": profile.user_id,
+            "model_version": profile.model_version,
+            "interests": [
+                {
+                    "number": number,
+                    "importance": round(shown.interest.importance, 6),
+                    "videos": [
+                        {"id": v.id, "external_id": v.external_id, "title": v.title, "links": self._links(v)}
+                        for v in shown.videos
+                    ],
+                    "links": {
+                        "remove": f"{self._base}/users/{user}/interests/{number}?video_id={shown.interest.video_id}"
+                    },
+                }
+                for number, shown in enumerate(profile.interests)
+            ],
         }
 
     def receipt(self, receipt: Receipt) -> Json:

@@ -23,6 +23,7 @@ from vidrec.api import (
     openapi,
     pages,
     producer,
+    profile,
     session,
     stages,
 )
@@ -43,9 +44,8 @@ log = logging.getLogger(__name__)
 
 THREADS = 24
 """So many requests are worked on at once; more wait for a thread. Each holds at most one SQL connection."""
-_ROUTERS = [
-    part.router for part in (consumer, producer, stages, notifications, media, archive, admin, session, health, pages)
-]
+_PARTS = (consumer, profile, producer, stages, notifications, media, archive, admin, session, health, pages)
+_ROUTERS = [part.router for part in _PARTS]
 _CORS: dict[str, Any] = {
     "allow_methods": ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"],
     "allow_headers": ["Authorization", "Content-Type", "If-None-Match", "Last-Event-ID", "Range", "X-API-Key"],

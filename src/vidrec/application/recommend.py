@@ -17,6 +17,7 @@ from vidrec import __version__
 from vidrec.application.cursor import Cursor
 from vidrec.application.explain import Item, Why, why_like_picture, why_like_watched
 from vidrec.application.ports import Database, VectorIndex
+from vidrec.application.profiles import UserProfiles
 from vidrec.application.segment_cache import SegmentCache
 from vidrec.application.spotlight import Spotlight
 from vidrec.domain.errors import Conflict, IndexUnavailable, InvalidCursor, NotFound, StoreUnavailable
@@ -27,11 +28,9 @@ from vidrec.domain.models import (
     RecommendationRecord,
     UserProfile,
     Video,
-    VideoStatus,
     new_id,
     utc_now,
 )
-from vidrec.domain.profile import build_profile
 from vidrec.domain.ranking import collapse, diversify, merge_hits
 
 log = logging.getLogger(__name__)
@@ -89,6 +88,7 @@ class Recommender:
         self._index = index
         self._segments = SegmentCache(index)
         self._spotlight = spotlight
+        self._profiles = UserProfiles(database, index)
         self._per_interest = candidates_per_interest
         self._diversity = diversity
 
@@ -152,15 +152,6 @@ class Recommender:
             for c in kept
         ]
 
-    def refresh_profile(self, user_id: str) -> UserProfile | None:
-        """Brings the stored profile up to the user's last interaction, as the user's next request would; None while
-        there is no model."""
-        with self._database.snapshot() as uow:
-            model = uow.models.active()
-            cutoff = uow.interactions.cutoff(user_id)
-            profile = uow.profiles.get(user_id, model.version) if model else None
-        return self._current_profile(user_id, model, profile, cutoff) if model else None
-
     def record(self, recommendation_id: str) -> RecommendationRecord:
         """What a recommendation was made from; NotFound."""
         with self._database.snapshot() as uow:
@@ -182,7 +173,7 @@ class Recommender:
         degraded = False
         if model and cutoff:
             try:
-                profile = self._current_profile(query.user_id, model, profile, cutoff)
+                profile = self._profiles.current(query.user_id, model, profile, cutoff)
                 candidates = self._candidates(model, profile, drop, query.category)
             except IndexUnavailable as error:
                 log.warning("answering a popular list: %s", error)
@@ -216,31 +207,6 @@ class Recommender:
         with self._database.transaction() as uow:
             uow.recommendations.add(record)
         return record, model
-
-    def _current_profile(
-        self, user_id: str, model: ModelVersion, profile: UserProfile | None, cutoff: int
-    ) -> UserProfile:
-        if profile is not None and profile.cutoff >= cutoff:
-            return profile
-        with self._database.snapshot() as uow:
-            cutoff = uow.interactions.cutoff(user_id)
-            history = uow.interactions.history(user_id)
-        liked = [row.video_id for row in history if row.weight > 0]
-        embeddings = self._index.videos(model, liked) if liked else {}
-        profile = build_profile(user_id, model.version, history, embeddings, cutoff=cutoff, now=utc_now())
-        if not self._some_will_be_indexed([v for v in liked if v not in embeddings], model.version):
-            with self._database.transaction() as uow:
-                uow.profiles.put(profile)
-        return profile
-
-    def _some_will_be_indexed(self, video_ids: Sequence[str], model_version: str) -> bool:
-        """Whether the profile must be made again next time, since one of these watched videos will have a vector."""
-        if not video_ids:
-            return False
-        with self._database.snapshot() as uow:
-            videos = uow.catalogue.get(video_ids)
-            never = uow.catalogue.unindexable(video_ids, model_version)
-        return any(video.status is not VideoStatus.FAILED and video.id not in never for video in videos.values())
 
     def _candidates(
         self, model: ModelVersion, profile: UserProfile, drop: set[str], category: str | None

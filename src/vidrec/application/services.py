@@ -10,6 +10,7 @@ from vidrec.application.catalogue import VideoCatalogue
 from vidrec.application.erase import Eraser
 from vidrec.application.events import EventLog
 from vidrec.application.ports import Database, Encoder, JobQueue, MediaStore, VectorIndex
+from vidrec.application.profiles import UserProfiles
 from vidrec.application.recommend import Recommender
 from vidrec.application.search import PictureSearch
 from vidrec.application.spotlight import Spotlight
@@ -26,6 +27,7 @@ class Services:
     queue: JobQueue
     store: MediaStore
     recommender: Recommender
+    profiles: UserProfiles
     spotlight: Spotlight
     catalogue: VideoCatalogue
     events: EventLog
@@ -59,6 +61,7 @@ class Services:
             queue=queue,
             store=store,
             recommender=recommender,
+            profiles=UserProfiles(database, index),
             spotlight=spotlight,
             catalogue=VideoCatalogue(database, index),
             events=EventLog(database),

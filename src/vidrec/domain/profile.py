@@ -82,18 +82,29 @@ def build_profile(
     history: Sequence[WatchedVideo],
     embeddings: Mapping[str, Embedding],
     *,
+    removed: Sequence[frozenset[str]] = (),
     cutoff: int,
     now: datetime,
 ) -> UserProfile:
     """The user's interests, at most MAX_INTERESTS, most important first. Videos of `history` without a positive weight
-    or without an embedding say nothing. Deterministic: ties go to the more recent video."""
-    rows = [row for row in history if row.weight > 0 and row.video_id in embeddings]
-    if not rows:
+    or without an embedding say nothing. `removed`: the videos of each interest that the user wants no more of. They
+    take part in the clustering and then say nothing, nor does what falls into one cluster with most of an interest's:
+    so what is watched of that kind later does not bring it back. Deterministic: ties go to the more recent video."""
+    told = [row for row in history if row.weight > 0 and row.video_id in embeddings]
+    named = {row.video_id for row in told}
+    ids = [row.video_id for row in told]
+    ids += sorted(v for v in frozenset().union(*removed) if v in embeddings and v not in named)
+    unsaid = [frozenset(group & embeddings.keys()) for group in removed]
+    if not told:
         return UserProfile(user_id=user_id, model_version=model_version, interests=(), cutoff=cutoff)
-    vectors = np.stack([embeddings[row.video_id] for row in rows])
-    weights = np.array([row.weight * _recency(row.last_at, now) for row in rows], dtype=np.float64)
+    vectors = np.stack([embeddings[video_id] for video_id in ids])
     clusters = _ward_clusters(vectors)
-    total = {label: float(weights[clusters == label].sum()) for label in np.unique(clusters)}
+    says = _says(ids, clusters, unsaid)
+    weights = np.zeros(len(ids))
+    weights[: len(told)] = [row.weight * _recency(row.last_at, now) for row in told]
+    weights *= says
+    clusters = np.where(says, clusters, -1)
+    total = {label: float(weights[clusters == label].sum()) for label in np.unique(clusters[says])}
     kept = sorted(total, key=lambda label: (-total[label], label))[:MAX_INTERESTS]
     whole = sum(total[label] for label in kept)
     interests = []
@@ -103,13 +114,28 @@ def build_profile(
         ordered = members[np.argsort(-weights[members], kind="stable")]
         interests.append(
             Interest(
-                video_id=rows[medoid].video_id,
+                video_id=ids[medoid],
                 embedding=vectors[medoid],
                 importance=total[label] / whole,
-                members=tuple(rows[i].video_id for i in ordered),
+                members=tuple(ids[i] for i in ordered),
             )
         )
     return UserProfile(user_id=user_id, model_version=model_version, interests=tuple(interests), cutoff=cutoff)
+
+
+def _says(
+    ids: Sequence[str], clusters: npt.NDArray[np.intp], removed: Sequence[frozenset[str]]
+) -> npt.NDArray[np.bool_]:
+    """Which of the videos say something of taste: those of no removed interest, nor in one cluster with more than half
+    of one. Shape (n,)."""
+    says = np.ones(len(ids), dtype=np.bool_)
+    for group in removed:
+        members = np.array([video_id in group for video_id in ids])
+        if members.any():
+            labels, counts = np.unique(clusters[members], return_counts=True)
+            away = labels[counts > members.sum() / 2]
+            says &= ~members & ~np.isin(clusters, away)
+    return says
 
 
 def _recency(at: datetime, now: datetime) -> float:

@@ -121,3 +121,35 @@ def test_one_taste_is_not_cut_into_single_videos() -> None:
     profile = build_profile("u", "m1", history(embeddings), embeddings, cutoff=30, now=NOW)
     assert len(profile.interests) <= MAX_INTERESTS
     assert {v for i in profile.interests for v in i.members} == set(embeddings)
+
+
+def test_what_falls_into_a_removed_interest_says_nothing() -> None:
+    embeddings = {f"{name}{i}": e for d, name in ((0, "a"), (5, "b")) for i, e in enumerate(family(d, 6))}
+    rows = history(embeddings)
+    removed = [frozenset({"a0", "a1", "a2"})]  # the rest was watched later
+    profile = build_profile("u", "m1", rows, embeddings, removed=removed, cutoff=1, now=NOW)
+    assert [{m[0] for m in i.members} for i in profile.interests] == [{"b"}]
+    assert profile.interests[0].importance == pytest.approx(1.0)
+
+
+def test_a_removed_interest_stays_away_when_the_history_does_not_reach_back_to_it() -> None:
+    embeddings = {f"{name}{i}": e for d, name in ((0, "a"), (5, "b")) for i, e in enumerate(family(d, 6))}
+    rows = history({v: e for v, e in embeddings.items() if v not in ("a0", "a1")})
+    removed = [frozenset({"a0", "a1"}), frozenset({"never-indexed"})]
+    profile = build_profile("u", "m1", rows, embeddings, removed=removed, cutoff=1, now=NOW)
+    assert [{m[0] for m in i.members} for i in profile.interests] == [{"b"}]
+
+
+def test_removing_half_of_what_is_no_cluster_takes_no_cluster_away() -> None:
+    embeddings = {f"{name}{i}": e for d, name in ((0, "a"), (5, "b")) for i, e in enumerate(family(d, 6))}
+    removed = [frozenset({"a0", "b0"})]
+    profile = build_profile("u", "m1", history(embeddings), embeddings, removed=removed, cutoff=1, now=NOW)
+    members = {m for i in profile.interests for m in i.members}
+    assert members == embeddings.keys() - {"a0", "b0"}
+
+
+def test_nothing_is_left_where_all_was_removed() -> None:
+    embeddings = {f"a{i}": e for i, e in enumerate(family(0, 3))}
+    removed = [frozenset(embeddings)]
+    profile = build_profile("u", "m1", history(embeddings), embeddings, removed=removed, cutoff=1, now=NOW)
+    assert profile.interests == ()

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, select
+from sqlalchemy import Connection, delete, func, insert, select
 
 from vidrec.adapters.sql.batches import in_batches
 from vidrec.adapters.sql.locks import keep_videos, lock_users
 from vidrec.adapters.sql.schema import interactions, upsert, video_stats, videos
-from vidrec.domain.models import Interaction, InteractionType, WatchedVideo
+from vidrec.domain.models import Interaction, InteractionType, WatchedVideo, new_id, utc_now
 from vidrec.domain.profile import fold_history
 
 POPULARITY_HALF_LIFE_DAYS = 7.0
@@ -29,6 +29,9 @@ _COUNTERS = {
 }
 NO_POPULARITY = -1e9
 """Logarithm of a popularity of none."""
+_REMOVED = "remove_interest"
+"""Type of the rows that say what a removed interest was made of; those of one removal share their `session_id`."""
+_SAYS_NOTHING = (InteractionType.IMPRESSION, _REMOVED)
 _EVENTS_READ = 2000
 """Most recent events that a history is folded from: bounded, so that it does not grow with the years."""
 
@@ -63,7 +66,7 @@ class SqlInteractions:
     def history(self, user_id: str, *, limit: int = 200) -> Sequence[WatchedVideo]:
         statement = (
             select(*[c for c in interactions.c if c.name != "seq"])
-            .where(interactions.c.user_id == user_id, interactions.c.type != InteractionType.IMPRESSION)
+            .where(interactions.c.user_id == user_id, interactions.c.type.not_in(_SAYS_NOTHING))
             .order_by(interactions.c.seq.desc())
             .limit(_EVENTS_READ)
         )
@@ -73,12 +76,33 @@ class SqlInteractions:
         ]
         return fold_history(events)[:limit]
 
+    def remove_interest(self, user_id: str, video_ids: Collection[str]) -> None:
+        lock_users(self._connection, {user_id})
+        removal, now = new_id(), utc_now()
+        rows = [
+            {"user_id": user_id, "event_id": f"{removal}:{n}", "video_id": video_id, "ts": now}
+            for n, video_id in enumerate(sorted(video_ids))
+        ]
+        if rows:
+            self._connection.execute(insert(interactions).values(type=_REMOVED, session_id=removal), rows)
+
+    def removed_interests(self, user_id: str) -> Sequence[frozenset[str]]:
+        statement = (
+            select(interactions.c.session_id, interactions.c.video_id)
+            .where(interactions.c.user_id == user_id, interactions.c.type == _REMOVED)
+            .order_by(interactions.c.seq)
+        )
+        found: dict[str, set[str]] = defaultdict(set)
+        for row in self._connection.execute(statement):
+            found[row.session_id].add(row.video_id)
+        return [frozenset(video_ids) for video_ids in found.values()]
+
     def seen(self, user_id: str) -> Mapping[str, str]:
         statement = (
             select(interactions.c.video_id, videos.c.content_sha256)
             .distinct()
             .join(videos, videos.c.id == interactions.c.video_id)
-            .where(interactions.c.user_id == user_id, interactions.c.type != InteractionType.IMPRESSION)
+            .where(interactions.c.user_id == user_id, interactions.c.type.not_in(_SAYS_NOTHING))
         )
         return {row.video_id: row.content_sha256 for row in self._connection.execute(statement)}
 

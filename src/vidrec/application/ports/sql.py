@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -195,6 +195,15 @@ class Interactions(Protocol):
     def history(self, user_id: str, *, limit: int = 200) -> Sequence[WatchedVideo]:
         """The user's last `limit` distinct videos with what was done to them folded into a weight
         (`domain.profile.interaction_weight`), most recent first. Impressions alone do not make a row."""
+        ...
+
+    def remove_interest(self, user_id: str, video_ids: Collection[str]) -> None:
+        """Notes that the user wants no more of an interest that was made of these videos. It counts as something that
+        the user did: `cutoff` rises, so that profiles are made again."""
+        ...
+
+    def removed_interests(self, user_id: str) -> Sequence[frozenset[str]]:
+        """The videos of each interest that the user removed, in the order of removal."""
         ...
 
     def seen(self, user_id: str) -> Mapping[str, str]:
