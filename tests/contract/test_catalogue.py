@@ -14,6 +14,7 @@ from vidrec.adapters.sql import SqlDatabase
 from vidrec.adapters.sql.schema import videos
 from vidrec.application.ports import VideoChanges
 from vidrec.domain.errors import Conflict, FailureReason, NotFound
+from vidrec.domain.filters import VideoFilter
 from vidrec.domain.models import Interaction, InteractionType, Playback, Video, VideoStatus, new_id, utc_now
 
 
@@ -270,7 +271,7 @@ def test_recent_is_the_last_indexed_first(database: SqlDatabase) -> None:
     with database.snapshot() as uow:
         assert [v.id for v in uow.catalogue.recent(10)] == [two.id, one.id, three.id]
         assert [v.id for v in uow.catalogue.recent(2)] == [two.id, one.id]
-        assert [v.id for v in uow.catalogue.recent(10, category="a")] == [one.id, three.id]
+        assert [v.id for v in uow.catalogue.recent(10, only=VideoFilter(category="a"))] == [one.id, three.id]
 
 
 def test_what_is_played_is_known_once_it_is_told(database: SqlDatabase) -> None:
@@ -311,7 +312,7 @@ def watched(video: Video, *, days_ago: float = 0.0, kind: InteractionType = Inte
 
 def popular(database: SqlDatabase, *, category: str | None = None) -> list[str]:
     with database.snapshot() as uow:
-        return [v.id for v in uow.catalogue.popular(10, category=category)]
+        return [v.id for v in uow.catalogue.popular(10, only=VideoFilter(category=category))]
 
 
 def test_popular_counts_and_fades(database: SqlDatabase) -> None:
@@ -384,3 +385,43 @@ def test_an_announced_video_is_withdrawn_without_a_trace_and_a_deleted_one_not_r
         uow.catalogue.withdraw(second.id)
         assert uow.catalogue.get([first.id, second.id]) == {}
         assert uow.catalogue.deleted([first.id, second.id]) == {second.id}
+
+
+@pytest.mark.parametrize(
+    ("only", "wanted"),
+    [
+        (VideoFilter(), "abcd"),
+        (VideoFilter(category="x"), "ab"),
+        (VideoFilter(tags=frozenset({"떡볶이", "no such"})), "ac"),
+        (VideoFilter(tags=frozenset({'say "hi"'})), "b"),
+        (VideoFilter(tags=frozenset({"hi"})), ""),
+        (VideoFilter(min_duration_s=60.0), "cd"),
+        (VideoFilter(max_duration_s=60.0), "abc"),
+        (VideoFilter(min_duration_s=60.0, max_duration_s=60.0), "c"),
+        (VideoFilter(since=utc_now() + timedelta(hours=1)), ""),
+        (VideoFilter(since=utc_now() - timedelta(hours=1), category="y", tags=frozenset({"떡볶이"})), "c"),
+    ],
+)
+def test_filters(database: SqlDatabase, only: VideoFilter, wanted: str) -> None:
+    told = {
+        "a": ("x", ("떡볶이", "noodles"), 10.0),
+        "b": ("x", ('say "hi"',), 59.0),
+        "c": ("y", ("noodles", "떡볶이"), 60.0),
+        "d": (None, (), 3600.0),
+    }
+    names: dict[str, str] = {}
+    with database.transaction() as uow:
+        for name, (category, tags, duration_s) in told.items():
+            video = uow.catalogue.add(new_video(category=category, tags=tags))
+            media = replace(MEDIA, duration_s=duration_s)
+            uow.catalogue.mark_indexed(video.id, model_version="m1", media=media, segment_count=1)
+            names[video.id] = name
+    with database.snapshot() as uow:
+        for found in (
+            uow.catalogue.matching(only, limit=10),
+            uow.catalogue.recommendable(list(names), only=only),
+            [v.id for v in uow.catalogue.recent(10, only=only)],
+            [v.id for v in uow.catalogue.get(list(names)).values() if only.accepts(v)],
+        ):
+            assert "".join(sorted(names[v] for v in found)) == wanted
+        assert len(uow.catalogue.matching(only, limit=1)) == min(1, len(wanted))

@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
@@ -21,6 +21,7 @@ from vidrec.adapters.milvus import MilvusIndex
 from vidrec.application.ports import Hit, VectorIndex
 from vidrec.domain.embedding import normalise
 from vidrec.domain.errors import IndexUnavailable
+from vidrec.domain.filters import VideoFilter
 from vidrec.domain.models import Embedding, Embeddings, ModelVersion, Segment, TimeRange, VideoVector, new_id
 
 DIMENSION = 32
@@ -64,7 +65,7 @@ class Library:
             return [new.video_id for new in pool.map(lambda new: self.put(new, count), videos)]
 
     def search(self, queries: Embeddings, *, limit: int = 1000, category: str | None = None) -> list[list[Hit]]:
-        found = self.index.search(self.model, queries, limit=limit, category=category)
+        found = self.index.search(self.model, queries, limit=limit, only=VideoFilter(category=category))
         return [[hit for hit in hits if hit.video_id in self.mine] for hits in found]
 
     def ids(self, query: Embedding, *, category: str | None = None) -> list[str]:
@@ -172,6 +173,28 @@ def test_categories_are_matched_exactly_whatever_they_hold(library: Library) -> 
     for category, video_id in by_category.items():
         assert library.ids(embedding, category=category) == [video_id], category
     assert library.search(vectors(8, 2), category="no such") == [[], []]
+
+
+def test_filters_by_duration_and_by_id_hold_together(library: Library) -> None:
+    embedding = vectors(13, 1)[0]
+    lengths = {
+        library.put(replace(video(embedding, category=c), duration_s=s)).video_id: (c, s)
+        for c, s in (("a", 10.0), ("a", 59.999), ("b", 60.0), ("a", 3600.5))
+    }
+    short, almost, minute, long = lengths
+
+    def found(only: VideoFilter, among: Sequence[str] | None = None) -> set[str]:
+        [hits] = library.index.search(library.model, embedding[None], limit=1000, only=only, among=among)
+        return {hit.video_id for hit in hits} & lengths.keys()
+
+    expect(lambda: found(VideoFilter()), set(lengths))
+    assert found(VideoFilter(min_duration_s=60)) == {minute, long}
+    assert found(VideoFilter(max_duration_s=60)) == {short, almost, minute}
+    assert found(VideoFilter(min_duration_s=20, max_duration_s=3600.5, category="a")) == {almost, long}
+    assert found(VideoFilter(), [short, minute, new_id()]) == {short, minute}
+    assert found(VideoFilter(category="a"), [short, minute]) == {short}
+    assert found(VideoFilter(), [new_id() for _ in range(1999)] + [long]) == {long}
+    assert found(VideoFilter(), []) == set()
 
 
 def test_recategorise_changes_what_the_filter_matches_and_nothing_else(library: Library) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 
 from vidrec.application.ports import Hit
 from vidrec.domain.errors import IndexUnavailable
+from vidrec.domain.filters import EVERY_VIDEO, VideoFilter
 from vidrec.domain.models import Embedding, Embeddings, ModelVersion, Segment, VideoVector
 
 
@@ -55,10 +56,23 @@ class FakeIndex:
             held.segments.pop(video_id, None)
 
     def search(
-        self, model: ModelVersion, queries: Embeddings, *, limit: int, category: str | None = None
+        self,
+        model: ModelVersion,
+        queries: Embeddings,
+        *,
+        limit: int,
+        only: VideoFilter = EVERY_VIDEO,
+        among: Sequence[str] | None = None,
     ) -> Sequence[Sequence[Hit]]:
         self._called("search")
-        rows = [v for v in self._of(model).videos.values() if category is None or v.category == category]
+        rows = [
+            v
+            for v in self._of(model).videos.values()
+            if (among is None or v.video_id in among)
+            and only.category in (None, v.category)
+            and (only.min_duration_s is None or v.duration_s >= only.min_duration_s)
+            and (only.max_duration_s is None or v.duration_s <= only.max_duration_s)
+        ]
         if not rows:
             return [[] for _ in queries]
         scores = np.asarray(queries) @ np.stack([v.embedding for v in rows]).T

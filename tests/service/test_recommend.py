@@ -275,3 +275,26 @@ def test_many_requests_at_once_are_all_answered(system: System) -> None:
     for thread in threads:
         thread.join()
     assert answers == [200] * 60
+
+
+def test_filters_hold_and_wrong_ones_are_refused(system: System) -> None:
+    system.post_events({"user_id": "ann", "external_id": "sea-1", "type": "like"})
+    for name in ("sea-2", "city-1", "city-2"):
+        video = system.get(f"/videos/external:{name}")
+        changed = system.client.patch(f"/videos/{video['id']}", json={"tags": ["night", "밤"]})
+        assert changed.status_code == 200, changed.text
+    answer = system.get("/recommend", userid="ann", tag=["밤", "no such"], n=10)
+    assert answer["items"][0]["external_id"] == "sea-2"
+    assert {item["external_id"] for item in answer["items"]} == {"sea-2", "city-1", "city-2"}
+    record = system.get(f"/recommendations/{answer['recommendation_id']}")
+    assert record["parameters"]["tags"] == ["no such", "밤"]
+    assert system.get("/recommend", userid="ann", max_duration_s=1)["items"] == []
+    assert len(system.get("/recommend", userid="ann", min_duration_s=1, n=5)["items"]) == 5
+    assert system.get("/recommend", userid="ann", since="2999-01-01T00:00:00Z")["items"] == []
+    for name, value in (("max_duration_s", "-1"), ("since", "2026-01-01"), ("min_duration_s", "nan"), ("tag", "")):
+        response = system.client.get("/recommend", params={"userid": "ann", name: value})
+        assert response.status_code == 422, name
+        assert name in response.text
+    crossed = system.client.get("/recommend", params={"userid": "ann", "min_duration_s": 9, "max_duration_s": 8})
+    assert crossed.status_code == 422
+    assert "min_duration_s" in crossed.text

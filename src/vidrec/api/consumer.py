@@ -8,7 +8,7 @@ from typing import Annotated
 
 from anyio.to_thread import run_sync
 from fastapi import APIRouter, Query, Request, Response
-from pydantic import TypeAdapter, ValidationError
+from pydantic import AwareDatetime, TypeAdapter, ValidationError
 
 from vidrec.api import answers, schemas
 from vidrec.api.access import VIEWERS, caller_of
@@ -16,10 +16,21 @@ from vidrec.api.answers import answer
 from vidrec.api.body import body_refusal, read_file, read_json
 from vidrec.api.context import Context, In
 from vidrec.api.openapi import EVENTS_BODY, PICTURE_BODY
-from vidrec.api.parameters import Cursor, StrictRoute, Text, UserId, Uuid, VideoName, VideoReference
+from vidrec.api.parameters import (
+    Cursor,
+    StrictRoute,
+    Text,
+    UserId,
+    Uuid,
+    VideoName,
+    VideoReference,
+    refusal,
+)
+from vidrec.api.schemas import Seconds
 from vidrec.application import recommend as use_case
 from vidrec.application.catalogue import EXTERNAL
 from vidrec.domain.errors import InvalidInput, StoreUnavailable
+from vidrec.domain.filters import VideoFilter
 
 log = logging.getLogger(__name__)
 
@@ -43,10 +54,23 @@ def recommend(
     cursor: Annotated[Cursor | None, Query(description="`next_cursor` of the page before.")] = None,
     exclude: Annotated[list[VideoReference], Query(max_length=1000, description="Not these videos; repeatable.")] = [],  # noqa: B006 - FastAPI copies it
     category: Category = None,
+    tag: Annotated[list[Text], Query(max_length=50, description="With this tag; repeatable: with any of them.")] = [],  # noqa: B006
+    min_duration_s: Annotated[Seconds | None, Query(description="At least so long.")] = None,
+    max_duration_s: Annotated[Seconds | None, Query(description="At most so long.")] = None,
+    since: Annotated[AwareDatetime | None, Query(description="Uploaded or taken in then or later.")] = None,
 ) -> Response:
     """Videos to watch next, best first, each with the reason. A user never seen gets popular and fresh ones."""
     caller_of(request).act_as(userid)
-    query = use_case.Query(user_id=userid, n=n, cursor=cursor, exclude=_identified(context, exclude), category=category)
+    if min_duration_s is not None and max_duration_s is not None and min_duration_s > max_duration_s:
+        raise refusal("query", "min_duration_s", "must not be more than max_duration_s")
+    only = VideoFilter(
+        category=category,
+        tags=frozenset(tag),
+        min_duration_s=min_duration_s,
+        max_duration_s=max_duration_s,
+        since=since,
+    )
+    query = use_case.Query(user_id=userid, n=n, cursor=cursor, exclude=_identified(context, exclude), only=only)
     page = context.services.recommender.recommend(query)
     context.metrics.recommendations.labels(page.strategy).inc()
     if page.degraded:

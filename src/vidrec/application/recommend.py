@@ -21,6 +21,7 @@ from vidrec.application.profiles import UserProfiles
 from vidrec.application.segment_cache import SegmentCache
 from vidrec.application.spotlight import Spotlight
 from vidrec.domain.errors import Conflict, IndexUnavailable, InvalidCursor, NotFound, StoreUnavailable
+from vidrec.domain.filters import EVERY_VIDEO, VideoFilter
 from vidrec.domain.models import (
     Candidate,
     Embedding,
@@ -31,7 +32,7 @@ from vidrec.domain.models import (
     new_id,
     utc_now,
 )
-from vidrec.domain.ranking import collapse, diversify, merge_hits
+from vidrec.domain.ranking import cold_start, collapse, diversify, merge_hits
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +43,11 @@ MAX_RETRIEVED = 1000
 CHECKED_BEYOND = 20
 """Of the popular and fresh videos at the end of a list so many more than a page has are looked up in SQL at once; the
 rest are as old as the list in memory, and are looked up when they are paged to."""
+MAX_AMONG = 2000
+"""Where a filter that the index knows nothing of lets this many videos through at the most, the nearest of just these
+are searched for; where it lets more through, enough of them are among the nearest of all."""
+FILTERED_COLD = 100
+"""Popular videos, and as many fresh ones, that are looked for under a filter."""
 WATCHED_PER_INTEREST = 3
 """So many watched videos of an interest are looked into for the reason."""
 
@@ -53,7 +59,7 @@ class Query:
     user_id: str
     n: int = 20
     exclude: frozenset[str] = frozenset()
-    category: str | None = None
+    only: VideoFilter = EVERY_VIDEO
     cursor: str | None = None
 
 
@@ -123,7 +129,7 @@ class Recommender:
         embedding = self._index.videos(model, [video_id]).get(video_id) if model else None
         if model is None or embedding is None:
             return []
-        found = self._neighbours(model, embedding, n, category=category)
+        found = self._neighbours(model, embedding, n, only=VideoFilter(category=category))
         with self._database.snapshot() as uow:
             shown = uow.catalogue.recommendable([c.video_id for c in found])
             kept = _distinct(found, shown, {video_id: video.content_sha256})[:n]
@@ -174,22 +180,19 @@ class Recommender:
         if model and cutoff:
             try:
                 profile = self._profiles.current(query.user_id, model, profile, cutoff)
-                candidates = self._candidates(model, profile, drop, query.category)
+                candidates = self._candidates(model, profile, drop, query.only)
             except IndexUnavailable as error:
                 log.warning("answering a popular list: %s", error)
                 degraded, profile = True, None
         strategy = "content" if candidates else "popular"
-        cold = self._spotlight.candidates(
-            query.category,
-            drop=drop | {c.video_id for c in candidates},
-            limit=max(0, MAX_CANDIDATES - len(candidates)),
-        )
-        checked, unchecked = [*candidates, *cold[: query.n + CHECKED_BEYOND]], cold[query.n + CHECKED_BEYOND :]
+        cold = self._cold(query.only, drop | {c.video_id for c in candidates}, MAX_CANDIDATES - len(candidates))
+        looked_up = query.n + CHECKED_BEYOND if query.only.is_open else len(cold)
+        checked, unchecked = [*candidates, *cold[:looked_up]], cold[looked_up:]
         held = self._spotlight.videos() if unchecked else {}
         with self._database.snapshot() as uow:
             shown = {
                 **{c.video_id: held[c.video_id].content_sha256 for c in unchecked if c.video_id in held},
-                **uow.catalogue.recommendable([c.video_id for c in checked]),
+                **uow.catalogue.recommendable([c.video_id for c in checked], only=query.only),
             }
         record = RecommendationRecord(
             id=new_id(),
@@ -201,7 +204,7 @@ class Recommender:
             degraded=degraded,
             interaction_cutoff=cutoff,
             interests=_recorded(profile),
-            parameters={"n": query.n, "category": query.category, "exclude": sorted(query.exclude)},
+            parameters={"n": query.n, **_recorded_filter(query.only), "exclude": sorted(query.exclude)},
             candidates=tuple(_distinct([*checked, *unchecked], shown, seen)[:MAX_CANDIDATES]),
         )
         with self._database.transaction() as uow:
@@ -209,21 +212,36 @@ class Recommender:
         return record, model
 
     def _candidates(
-        self, model: ModelVersion, profile: UserProfile, drop: set[str], category: str | None
+        self, model: ModelVersion, profile: UserProfile, drop: set[str], only: VideoFilter
     ) -> list[Candidate]:
         if not profile.interests:
             return []
         queries = np.stack([interest.embedding for interest in profile.interests])
         limit = min(self._per_interest + len(drop), MAX_RETRIEVED)
-        hits = self._index.search(model, queries, limit=limit, category=category)
+        among: Sequence[str] | None = None
+        if not only.in_index:
+            with self._database.snapshot() as uow:
+                among = uow.catalogue.matching(only, limit=MAX_AMONG + 1)
+            if len(among) > MAX_AMONG:
+                among, limit = None, MAX_RETRIEVED
+        hits = self._index.search(model, queries, limit=limit, only=only, among=among)
         embeddings = {hit.video_id: hit.embedding for found in hits for hit in found}
         merged = merge_hits([[(h.video_id, h.score) for h in found] for found in hits], profile.interests, drop=drop)
         return diversify(merged, profile.interests, embeddings, diversity=self._diversity)
 
+    def _cold(self, only: VideoFilter, drop: set[str], limit: int) -> list[Candidate]:
+        """Popular and fresh videos that pass: from memory, or from SQL where few of those in memory may pass."""
+        if only.is_open or limit <= 0:
+            return self._spotlight.candidates(drop=drop, limit=max(0, limit))
+        with self._database.snapshot() as uow:
+            lists = [uow.catalogue.popular(FILTERED_COLD, only=only), uow.catalogue.recent(FILTERED_COLD, only=only)]
+        popular, fresh = ([video.id for video in videos] for videos in lists)
+        return cold_start(popular, fresh, drop=drop, limit=limit)
+
     def _neighbours(
-        self, model: ModelVersion, embedding: Embedding, n: int, *, category: str | None = None
+        self, model: ModelVersion, embedding: Embedding, n: int, *, only: VideoFilter = EVERY_VIDEO
     ) -> list[Candidate]:
-        hits = self._index.search(model, embedding[np.newaxis], limit=n + 50, category=category)[0]
+        hits = self._index.search(model, embedding[np.newaxis], limit=n + 50, only=only)[0]
         return [Candidate(video_id=h.video_id, score=h.score, source="similar", interest=0) for h in hits]
 
     def _page(self, record: RecommendationRecord, model: ModelVersion | None, offset: int, n: int) -> Page:
@@ -278,7 +296,7 @@ class Recommender:
         ]
 
     def _from_memory(self, query: Query) -> Page:
-        candidates = self._spotlight.candidates(query.category, drop=query.exclude, limit=query.n)
+        candidates = self._spotlight.candidates(query.only, drop=query.exclude, limit=query.n)
         videos = self._spotlight.videos()
         return Page(
             recommendation_id=new_id(),
@@ -300,6 +318,16 @@ def _distinct(candidates: Sequence[Candidate], shown: Mapping[str, str], seen: M
 
 def _unexplained(candidate: Candidate, videos: Mapping[str, Video]) -> Item:
     return Item(video=videos[candidate.video_id], score=candidate.score, why=Why(type=candidate.source))
+
+
+def _recorded_filter(only: VideoFilter) -> Mapping[str, Any]:
+    return {
+        "category": only.category,
+        "tags": sorted(only.tags),
+        "min_duration_s": only.min_duration_s,
+        "max_duration_s": only.max_duration_s,
+        "since": None if only.since is None else only.since.isoformat(),
+    }
 
 
 def _recorded(profile: UserProfile | None) -> tuple[Mapping[str, Any], ...]:

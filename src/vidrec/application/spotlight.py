@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from vidrec.application.ports import Database
 from vidrec.domain.errors import StoreUnavailable
+from vidrec.domain.filters import EVERY_VIDEO, VideoFilter
 from vidrec.domain.models import Candidate, Video
 from vidrec.domain.ranking import cold_start
 
@@ -43,13 +44,11 @@ class Spotlight:
         self._refreshing = threading.Lock()
 
     def candidates(
-        self, category: str | None = None, *, drop: Collection[str] = (), limit: int | None = None
+        self, only: VideoFilter = EVERY_VIDEO, *, drop: Collection[str] = (), limit: int | None = None
     ) -> list[Candidate]:
         """Popular and fresh videos in turn, without those in `drop`. StoreUnavailable where nothing was ever read."""
         lists = self._current()
-        popular, fresh = (
-            [v.id for v in videos if category in (None, v.category)] for videos in (lists.popular, lists.fresh)
-        )
+        popular, fresh = ([v.id for v in videos if only.accepts(v)] for videos in (lists.popular, lists.fresh))
         return cold_start(popular, fresh, drop=drop, limit=limit)
 
     def videos(self) -> Mapping[str, Video]:

@@ -10,6 +10,7 @@ from tests.library import MODEL, Library
 from vidrec.adapters.sql import SqlDatabase
 from vidrec.application.move_index import VIDEOS_A_READ, move_index
 from vidrec.domain.errors import Conflict, IndexUnavailable
+from vidrec.domain.filters import VideoFilter
 
 
 def nobody_looks(done: int, total: int) -> None:
@@ -31,7 +32,7 @@ def test_all_vectors_arrive_and_twice_is_once(database: SqlDatabase) -> None:
     assert steps[1::2] == [(len(ids), len(ids))] * 3
     for video_id, embedding in library.index.videos(MODEL, ids).items():
         np.testing.assert_array_equal(target.videos(MODEL, [video_id])[video_id], embedding)
-    [[hit]] = target.search(MODEL, embedding[np.newaxis], limit=1, category="sea")
+    [[hit]] = target.search(MODEL, embedding[np.newaxis], limit=1, only=VideoFilter(category="sea"))
     assert hit.video_id == video_id
 
 

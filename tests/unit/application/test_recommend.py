@@ -9,9 +9,11 @@ import pytest
 
 from tests.library import MODEL, Library
 from vidrec.adapters.sql import SqlDatabase
+from vidrec.application.ports import VideoChanges
 from vidrec.application.recommend import Page, Query, Recommender
 from vidrec.application.spotlight import Spotlight
 from vidrec.domain.errors import Conflict, FailureReason, InvalidCursor, NotFound, StoreUnavailable
+from vidrec.domain.filters import VideoFilter
 from vidrec.domain.models import InteractionType, NewVideo
 
 
@@ -181,15 +183,42 @@ def test_a_cursor_of_somebody_else_is_refused(library: Library, recommender: Rec
 def test_excluded_ones_stay_out_and_the_category_holds(library: Library, recommender: Recommender) -> None:
     library.act("ann", library.families["sea"][0])
     out = frozenset(library.families["city"][:2])
-    page = recommender.recommend(Query(user_id="ann", n=100, category="city", exclude=out))
+    page = recommender.recommend(Query(user_id="ann", n=100, only=VideoFilter(category="city"), exclude=out))
     assert {library.family_of(v) for v in ids(page)} == {"city"}
     assert not out & set(ids(page))
     assert len(page.items) == 10
 
 
-def test_unavailable_and_deleted_videos_are_not_shown(library: Library, recommender: Recommender) -> None:
-    from vidrec.application.ports import VideoChanges
+def test_a_filter_that_few_pass_still_fills_the_page(library: Library, recommender: Recommender) -> None:
+    library.act("ann", library.families["sea"][0])
+    with library.database.transaction() as uow:
+        for video_id in (*library.families["desert"], library.families["sea"][5]):
+            uow.catalogue.change(video_id, VideoChanges(tags=("rare",)))
+    page = recommender.recommend(Query(user_id="ann", n=8, only=VideoFilter(tags=frozenset({"rare"}))))
+    assert ids(page)[0] == library.families["sea"][5]
+    assert {library.family_of(v) for v in ids(page)[1:]} == {"desert"}
+    assert len(page.items) == 8
+    assert page.strategy == "content"
+    nobody = recommender.recommend(Query(user_id="bob", n=100, only=VideoFilter(tags=frozenset({"rare"}))))
+    assert len(nobody.items) == 13
+    none = recommender.recommend(Query(user_id="ann", only=VideoFilter(tags=frozenset({"no such"}))))
+    assert (none.items, none.next_cursor) == ([], None)
 
+
+def test_a_filter_that_many_pass_is_searched_among_all(
+    library: Library, recommender: Recommender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vidrec.application.recommend.MAX_AMONG", 3)
+    library.act("ann", library.families["sea"][0])
+    with library.database.transaction() as uow:
+        for video_id in (*library.families["sea"], *library.families["city"]):
+            uow.catalogue.change(video_id, VideoChanges(tags=("common",)))
+    page = recommender.recommend(Query(user_id="ann", n=100, only=VideoFilter(tags=frozenset({"common"}))))
+    assert {library.family_of(v) for v in ids(page)} == {"sea", "city"}
+    assert len(page.items) == 23
+
+
+def test_unavailable_and_deleted_videos_are_not_shown(library: Library, recommender: Recommender) -> None:
     library.act("ann", library.families["sea"][0])
     hidden, deleted = library.families["sea"][1:3]
     with library.database.transaction() as uow:

@@ -25,6 +25,7 @@ from vidrec.application.jobs import index_job
 from vidrec.application.patience import Patience
 from vidrec.application.ports import VideoChanges
 from vidrec.domain.errors import FailureReason, StoreUnavailable
+from vidrec.domain.filters import VideoFilter
 from vidrec.domain.models import (
     Embeddings,
     Frames,
@@ -81,7 +82,7 @@ def test_a_video_becomes_recommendable(rig: Rig) -> None:
     assert (segments[0].time.start_s, segments[-1].time.end_s) == (0.0, 40.0)
     assert segments[0].time.end_s == pytest.approx(20.0, abs=2.0)
     assert float(segments[0].embedding @ segments[1].embedding) < 0.9
-    [[hit]] = rig.index.search(MODEL, segments[0].embedding[np.newaxis], limit=5, category="films")
+    [[hit]] = rig.index.search(MODEL, segments[0].embedding[np.newaxis], limit=5, only=VideoFilter(category="films"))
     assert hit.video_id == video_id
     assert rig.job().state is JobState.DONE
 
@@ -437,8 +438,8 @@ def test_a_category_changed_during_the_work_is_found_by(rig: Rig) -> None:
         encoder.gate.set()
         wait_for(lambda: rig.status(video_id) is VideoStatus.INDEXED)
     query = rig.segments(video_id)[0].embedding[np.newaxis]
-    assert rig.index.search(MODEL, query, limit=1, category="after") != [[]]
-    assert rig.index.search(MODEL, query, limit=1, category="before") == [[]]
+    assert rig.index.search(MODEL, query, limit=1, only=VideoFilter(category="after")) != [[]]
+    assert rig.index.search(MODEL, query, limit=1, only=VideoFilter(category="before")) == [[]]
 
 
 # --------------------------------------------------------------------------------------------- the model

@@ -15,6 +15,7 @@ from vidrec.adapters.milvus.connection import PATIENT_S, Access, Client, MilvusC
 from vidrec.adapters.milvus.schema import Hnsw, create_collection
 from vidrec.adapters.milvus.upkeep import Upkeep
 from vidrec.application.ports import Hit, Observe, unobserved
+from vidrec.domain.filters import EVERY_VIDEO, VideoFilter
 from vidrec.domain.models import Embedding, Embeddings, ModelVersion, Segment, TimeRange, VideoVector, segment_id
 
 _log = logging.getLogger(__name__)
@@ -81,16 +82,22 @@ class MilvusIndex:
         self._delete(model.segments_collection, stale)
 
     def search(
-        self, model: ModelVersion, queries: Embeddings, *, limit: int, category: str | None = None
+        self,
+        model: ModelVersion,
+        queries: Embeddings,
+        *,
+        limit: int,
+        only: VideoFilter = EVERY_VIDEO,
+        among: Sequence[str] | None = None,
     ) -> Sequence[Sequence[Hit]]:
-        if len(queries) == 0:
-            return []
+        if len(queries) == 0 or (among is not None and not among):
+            return [[] for _ in queries]
         found = self._connection.call(
             "search",
             model.videos_collection,
             np.ascontiguousarray(queries, dtype=np.float32),
             anns_field="embedding",
-            filter="" if category is None else f"category == {_quoted(category)}",
+            filter=_expression(only, among),
             limit=limit,
             output_fields=["embedding"],
             search_params={"params": {"ef": self._hnsw.breadth(limit)}},
@@ -185,6 +192,18 @@ def _batches(values: Iterable[Any], size: int) -> Iterable[list[Any]]:
 
 def _id_in(ids: Sequence[str]) -> str:
     return f"id in [{', '.join(map(_quoted, ids))}]"
+
+
+def _expression(only: VideoFilter, among: Sequence[str] | None) -> str:
+    """In Milvus's filter language; empty where every video passes."""
+    conditions = [] if among is None else [_id_in(among)]
+    if only.category is not None:
+        conditions.append(f"category == {_quoted(only.category)}")
+    if only.min_duration_s is not None:
+        conditions.append(f"duration_s >= {float(only.min_duration_s)}")
+    if only.max_duration_s is not None:
+        conditions.append(f"duration_s <= {float(only.max_duration_s)}")
+    return " and ".join(conditions)
 
 
 def _quoted(text: str) -> str:

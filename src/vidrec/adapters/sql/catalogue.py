@@ -26,10 +26,12 @@ from sqlalchemy import (
 from sqlalchemy.exc import IntegrityError
 
 from vidrec.adapters.sql.batches import in_batches
+from vidrec.adapters.sql.filters import passing
 from vidrec.adapters.sql.locks import lock_bytes, lock_video
 from vidrec.adapters.sql.schema import active_model, indexings, upsert, video_stats, videos
 from vidrec.application.ports import VideoChanges
 from vidrec.domain.errors import Conflict, FailureReason, NotFound
+from vidrec.domain.filters import EVERY_VIDEO, VideoFilter
 from vidrec.domain.models import MediaInfo, NewVideo, Playback, Video, VideoStatus, new_id, utc_now
 
 _COLUMNS = [c for c in videos.c if c.name != "title_folded"]
@@ -86,12 +88,17 @@ class SqlCatalogue:
     def get(self, video_ids: Sequence[str], *, model_version: str | None = None) -> Mapping[str, Video]:
         return {v.id: v for v in self._where_in(videos.c.id, video_ids, model_version)}
 
-    def recommendable(self, video_ids: Sequence[str]) -> Mapping[str, str]:
+    def recommendable(self, video_ids: Sequence[str], *, only: VideoFilter = EVERY_VIDEO) -> Mapping[str, str]:
         found: dict[str, str] = {}
+        conditions = passing(self._connection, only)
         for batch in in_batches(video_ids):
-            statement = select(videos.c.id, videos.c.content_sha256).where(videos.c.id.in_(batch), _SHOWN)
+            statement = select(videos.c.id, videos.c.content_sha256).where(videos.c.id.in_(batch), _SHOWN, *conditions)
             found.update(self._connection.execute(statement).all())
         return found
+
+    def matching(self, only: VideoFilter, *, limit: int) -> Sequence[str]:
+        statement = select(videos.c.id).where(_SHOWN, *passing(self._connection, only)).limit(limit)
+        return list(self._connection.execute(statement).scalars())
 
     def resolve(self, external_ids: Sequence[str]) -> Mapping[str, str]:
         found: dict[str, str] = {}
@@ -208,19 +215,20 @@ class SqlCatalogue:
         self._connection.execute(update(videos).where(videos.c.id == video_id, ~_LIVE).values(**empty, **gone))
         self._connection.execute(delete(indexings).where(indexings.c.video_id == video_id))
 
-    def popular(self, limit: int, *, category: str | None = None) -> Sequence[Video]:
+    def popular(self, limit: int, *, only: VideoFilter = EVERY_VIDEO) -> Sequence[Video]:
         statement = (
             _select()
             .join_from(videos, video_stats, video_stats.c.video_id == videos.c.id)
-            .where(_SHOWN)
+            .where(_SHOWN, *passing(self._connection, only))
             .order_by(video_stats.c.popularity.desc(), videos.c.id)
             .limit(limit)
         )
-        return self._videos(statement if category is None else statement.where(videos.c.category == category))
+        return self._videos(statement)
 
-    def recent(self, limit: int, *, category: str | None = None) -> Sequence[Video]:
-        statement = _select().where(_SHOWN).order_by(videos.c.indexed_at.desc(), videos.c.id.desc()).limit(limit)
-        return self._videos(statement if category is None else statement.where(videos.c.category == category))
+    def recent(self, limit: int, *, only: VideoFilter = EVERY_VIDEO) -> Sequence[Video]:
+        order = (videos.c.indexed_at.desc(), videos.c.id.desc())
+        conditions = passing(self._connection, only)
+        return self._videos(_select().where(_SHOWN, *conditions).order_by(*order).limit(limit))
 
     def counts(self) -> Mapping[VideoStatus, int]:
         statement = select(videos.c.status, func.count()).where(_LIVE).group_by(videos.c.status)

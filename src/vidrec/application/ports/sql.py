@@ -12,6 +12,7 @@ from vidrec.application.ports.access import KeyRecords
 from vidrec.application.ports.splits import Splits
 from vidrec.application.ports.uploads import ProgressNotes, UploadRecords
 from vidrec.domain.errors import FailureReason
+from vidrec.domain.filters import EVERY_VIDEO, VideoFilter
 from vidrec.domain.models import (
     Interaction,
     MediaInfo,
@@ -65,9 +66,13 @@ class Catalogue(Protocol):
         under it, and else of one under which they are: `indexed_model` tells which."""
         ...
 
-    def recommendable(self, video_ids: Sequence[str]) -> Mapping[str, str]:
-        """video id -> content_sha256 (empty where it is not known) of those that may be shown now: indexed, available,
-        not deleted. A light query."""
+    def recommendable(self, video_ids: Sequence[str], *, only: VideoFilter = EVERY_VIDEO) -> Mapping[str, str]:
+        """video id -> content_sha256 (empty where it is not known) of those that pass the filter and may be shown now:
+        indexed, available, not deleted. A light query."""
+        ...
+
+    def matching(self, only: VideoFilter, *, limit: int) -> Sequence[str]:
+        """Ids of at most `limit` videos that pass the filter and may be shown now, in no order."""
         ...
 
     def resolve(self, external_ids: Sequence[str]) -> Mapping[str, str]:
@@ -140,12 +145,12 @@ class Catalogue(Protocol):
         """Removes what a tombstone still tells of the video: title, names, tags, location, indexings."""
         ...
 
-    def popular(self, limit: int, *, category: str | None = None) -> Sequence[Video]:
+    def popular(self, limit: int, *, only: VideoFilter = EVERY_VIDEO) -> Sequence[Video]:
         """Indexed, available videos by decayed popularity (forward decay, Cormode et al. 2009), highest first; videos
         without any interaction are not in it."""
         ...
 
-    def recent(self, limit: int, *, category: str | None = None) -> Sequence[Video]:
+    def recent(self, limit: int, *, only: VideoFilter = EVERY_VIDEO) -> Sequence[Video]:
         """Indexed, available videos, the last indexed first."""
         ...
 

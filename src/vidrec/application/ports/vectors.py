@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from vidrec.domain.filters import EVERY_VIDEO, VideoFilter
 from vidrec.domain.models import Embedding, Embeddings, ModelVersion, Segment, VideoVector
 
 
@@ -48,9 +49,17 @@ class VectorIndex(Protocol):
         ...
 
     def search(
-        self, model: ModelVersion, queries: Embeddings, *, limit: int, category: str | None = None
+        self,
+        model: ModelVersion,
+        queries: Embeddings,
+        *,
+        limit: int,
+        only: VideoFilter = EVERY_VIDEO,
+        among: Sequence[str] | None = None,
     ) -> Sequence[Sequence[Hit]]:
-        """For each query row the nearest videos by cosine, nearest first: one call whatever the number of queries."""
+        """For each query row the nearest videos by cosine, nearest first: one call whatever the number of queries. Of
+        `only` category and duration count, the rest is not known here. `among`: these videos alone, a few thousand at
+        the most."""
         ...
 
     def videos(self, model: ModelVersion, video_ids: Sequence[str], *, fresh: bool = False) -> Mapping[str, Embedding]:
