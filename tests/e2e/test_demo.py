@@ -16,6 +16,7 @@ from tests.servers import wait_until
 from tests.systems import RunningSystem, get
 from vidrec.demo import DEMO_USERS, clips
 from vidrec.demo.library import family_members
+from vidrec.model.published import BETTER_WEIGHTS
 
 ROOT = Path(__file__).parents[2]
 FAMILIES = {clip.external_id: clip.family for clip in clips()}
@@ -49,7 +50,7 @@ def test_the_demo_library_is_whole(demo: RunningSystem) -> None:
 def test_it_says_plainly_that_the_model_is_untrained(demo: RunningSystem) -> None:
     answer = get(f"{demo.url}/recommend", userid="mina").json()
     assert "untrained" in answer["notice"]
-    assert "vidrec model export" in answer["notice"]
+    assert BETTER_WEIGHTS in answer["notice"]
     assert "UNTRAINED" in demo.said
 
 
@@ -100,6 +101,29 @@ def test_pages_do_not_repeat(demo: RunningSystem) -> None:
         if cursor is None:
             break
     assert len(shown) == len(set(shown)) > 40
+
+
+def test_a_recommendation_is_replayed(demo: RunningSystem) -> None:
+    recommendation_id = get(f"{demo.url}/recommend", userid="mina", n=5).json()["recommendation_id"]
+    done = demo.cli("replay", recommendation_id, "--json")
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert told["same"]
+    assert len(told["reranked"]) == len(told["recorded"]) > 5
+    assert len(told["today"]) == 5
+    missing = demo.cli("replay", "no such")
+    assert (missing.returncode, missing.stderr) == (2, "error: there is no recommendation no such\n")
+
+
+def test_an_interest_is_shown_and_taken_back(demo: RunningSystem) -> None:
+    watch(demo, "suho", *family_members("sea")[:2], *family_members("fire")[:2])
+    interests = get(f"{demo.url}/users/suho/profile").json()["interests"]
+    kinds = [FAMILIES[interest["videos"][0]["external_id"]] for interest in interests]
+    assert sorted(kinds) == ["fire", "sea"]
+    sea = interests[kinds.index("sea")]
+    assert httpx.delete(demo.url + sea["links"]["remove"]).status_code == 204
+    assert families(recommended(demo, "suho", n=2))[0] == "fire"
+    assert len(get(f"{demo.url}/users/suho/profile").json()["interests"]) == 1
 
 
 def test_a_picture_finds_videos_like_it(demo: RunningSystem) -> None:

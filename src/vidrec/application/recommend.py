@@ -18,6 +18,7 @@ from vidrec.application.cursor import Cursor
 from vidrec.application.explain import Item, Why, why_like_picture, why_like_watched
 from vidrec.application.ports import Database, VectorIndex
 from vidrec.application.profiles import UserProfiles
+from vidrec.application.retrieval import Retrieval, Retrieved
 from vidrec.application.segment_cache import SegmentCache
 from vidrec.application.spotlight import Spotlight
 from vidrec.domain.errors import Conflict, IndexUnavailable, InvalidCursor, NotFound, StoreUnavailable
@@ -32,20 +33,15 @@ from vidrec.domain.models import (
     new_id,
     utc_now,
 )
-from vidrec.domain.ranking import cold_start, collapse, diversify, merge_hits
+from vidrec.domain.ranking import cold_start, collapse, diversify
 
 log = logging.getLogger(__name__)
 
 MAX_CANDIDATES = 500
 """Longest list that one recommendation can be paged through."""
-MAX_RETRIEVED = 1000
-"""Most neighbours asked for per interest, however much the user has seen."""
 CHECKED_BEYOND = 20
 """Of the popular and fresh videos at the end of a list so many more than a page has are looked up in SQL at once; the
 rest are as old as the list in memory, and are looked up when they are paged to."""
-MAX_AMONG = 2000
-"""Where a filter that the index knows nothing of lets this many videos through at the most, the nearest of just these
-are searched for; where it lets more through, enough of them are among the nearest of all."""
 FILTERED_COLD = 100
 """Popular videos, and as many fresh ones, that are looked for under a filter."""
 WATCHED_PER_INTEREST = 3
@@ -95,7 +91,7 @@ class Recommender:
         self._segments = SegmentCache(index)
         self._spotlight = spotlight
         self._profiles = UserProfiles(database, index)
-        self._per_interest = candidates_per_interest
+        self._retrieval = Retrieval(database, index, per_interest=candidates_per_interest)
         self._diversity = diversity
 
     def recommend(self, query: Query) -> Page:
@@ -175,59 +171,51 @@ class Recommender:
             profile = uow.profiles.get(query.user_id, model.version) if model and cutoff else None
             seen = uow.interactions.seen(query.user_id) if cutoff else {}
         drop = {*seen, *query.exclude}
-        candidates: list[Candidate] = []
+        found = Retrieved((), {})
         degraded = False
         if model and cutoff:
             try:
                 profile = self._profiles.current(query.user_id, model, profile, cutoff)
-                candidates = self._candidates(model, profile, drop, query.only)
+                found = self._retrieval.retrieve(model, profile.interests, drop=drop, only=query.only)
             except IndexUnavailable as error:
                 log.warning("answering a popular list: %s", error)
                 degraded, profile = True, None
-        strategy = "content" if candidates else "popular"
-        cold = self._cold(query.only, drop | {c.video_id for c in candidates}, MAX_CANDIDATES - len(candidates))
+        near = found.candidates
+        cold = self._cold(query.only, drop | {c.video_id for c in near}, MAX_CANDIDATES - len(near))
         looked_up = query.n + CHECKED_BEYOND if query.only.is_open else len(cold)
-        checked, unchecked = [*candidates, *cold[:looked_up]], cold[looked_up:]
+        checked, unchecked = [*near, *cold[:looked_up]], cold[looked_up:]
         held = self._spotlight.videos() if unchecked else {}
         with self._database.snapshot() as uow:
             shown = {
                 **{c.video_id: held[c.video_id].content_sha256 for c in unchecked if c.video_id in held},
                 **uow.catalogue.recommendable([c.video_id for c in checked], only=query.only),
             }
+        kept = _distinct([*checked, *unchecked], shown, seen)
+        importances = [i.importance for i in profile.interests] if profile else []
+        near = diversify(
+            [c for c in kept if c.interest is not None], importances, found.embeddings, diversity=self._diversity
+        )
         record = RecommendationRecord(
             id=new_id(),
             user_id=query.user_id,
             created_at=utc_now(),
             model_version=model.version if model else "",
             code_version=__version__,
-            strategy=strategy,
+            strategy="content" if near else "popular",
             degraded=degraded,
             interaction_cutoff=cutoff,
             interests=_recorded(profile),
-            parameters={"n": query.n, **_recorded_filter(query.only), "exclude": sorted(query.exclude)},
-            candidates=tuple(_distinct([*checked, *unchecked], shown, seen)[:MAX_CANDIDATES]),
+            parameters={
+                "n": query.n,
+                **_recorded_filter(query.only),
+                "exclude": sorted(query.exclude),
+                "diversity": self._diversity,
+            },
+            candidates=(*near, *(c for c in kept if c.interest is None))[:MAX_CANDIDATES],
         )
         with self._database.transaction() as uow:
             uow.recommendations.add(record)
         return record, model
-
-    def _candidates(
-        self, model: ModelVersion, profile: UserProfile, drop: set[str], only: VideoFilter
-    ) -> list[Candidate]:
-        if not profile.interests:
-            return []
-        queries = np.stack([interest.embedding for interest in profile.interests])
-        limit = min(self._per_interest + len(drop), MAX_RETRIEVED)
-        among: Sequence[str] | None = None
-        if not only.in_index:
-            with self._database.snapshot() as uow:
-                among = uow.catalogue.matching(only, limit=MAX_AMONG + 1)
-            if len(among) > MAX_AMONG:
-                among, limit = None, MAX_RETRIEVED
-        hits = self._index.search(model, queries, limit=limit, only=only, among=among)
-        embeddings = {hit.video_id: hit.embedding for found in hits for hit in found}
-        merged = merge_hits([[(h.video_id, h.score) for h in found] for found in hits], profile.interests, drop=drop)
-        return diversify(merged, profile.interests, embeddings, diversity=self._diversity)
 
     def _cold(self, only: VideoFilter, drop: set[str], limit: int) -> list[Candidate]:
         """Popular and fresh videos that pass: from memory, or from SQL where few of those in memory may pass."""
@@ -332,6 +320,4 @@ def _recorded_filter(only: VideoFilter) -> Mapping[str, Any]:
 
 def _recorded(profile: UserProfile | None) -> tuple[Mapping[str, Any], ...]:
     interests = profile.interests if profile else ()
-    return tuple(
-        {"video_id": i.video_id, "importance": round(i.importance, 6), "members": list(i.members)} for i in interests
-    )
+    return tuple({"video_id": i.video_id, "importance": i.importance, "members": list(i.members)} for i in interests)

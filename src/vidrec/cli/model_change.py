@@ -13,6 +13,7 @@ import typer
 from vidrec.application.change_model import NEIGHBOURS, Comparison, ModelChanges
 from vidrec.application.ports import Encoder
 from vidrec.cli.console import emit_json, progress, say
+from vidrec.cli.running import running_settings
 from vidrec.domain.errors import Conflict, NotFound, Unavailable
 from vidrec.domain.models import ModelVersion
 from vidrec.settings import Settings, load_settings
@@ -37,7 +38,7 @@ def activate(
     along. Cut short, it goes on where it was when it is run again; a running system does the work."""
     from vidrec.bootstrap import open_encoder
 
-    settings = _running(load_settings(data_dir=data))
+    settings = running_settings(load_settings(data_dir=data))
     version = _registered_form(model, settings)
     with _changes(settings) as changes:
         if not changes.begin(version):
@@ -65,7 +66,7 @@ def activate(
 
 def rollback(data: _Data = None, as_json: _AsJson = False) -> None:
     """Go back to the model that was active before, at once. What arrived since is indexed with it afterwards."""
-    with _changes(_running(load_settings(data_dir=data), needed=False)) as changes:
+    with _changes(running_settings(load_settings(data_dir=data), needed=False)) as changes:
         version, missing = changes.roll_back()
     _report(as_json, f"{version.name} ({version.version}) is the active model again", version, None, switched=True)
     if missing:
@@ -79,7 +80,7 @@ def drop(
 ) -> None:
     """Remove the vectors and segment pictures of a model version that is not active; its files stay. A change to it
     that is going on ends."""
-    with _changes(_running(load_settings(data_dir=data))) as changes:
+    with _changes(running_settings(load_settings(data_dir=data))) as changes:
         changes.drop(version)
     if as_json:
         emit_json({"version": version, "dropped": True})
@@ -93,16 +94,6 @@ def _changes(settings: Settings) -> Iterator[ModelChanges]:
 
     with closing(open_database(settings)) as database, closing(open_index(settings)) as index:
         yield ModelChanges(database, open_queue(settings, database), index, open_media_store(settings))
-
-
-def _running(settings: Settings, *, needed: bool = True) -> Settings:
-    """The settings with the addresses of the system that runs on the data folder, where one does."""
-    from vidrec.supervisor.system import settings_of_running
-
-    found = settings_of_running(settings)
-    if found is None and needed and settings.embedded_milvus and not settings.database_url:
-        raise Conflict(f"no system runs on {settings.data_dir}: start it first by `make run`")
-    return found or settings
 
 
 def _registered_form(model: str, settings: Settings) -> ModelVersion:

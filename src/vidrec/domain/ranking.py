@@ -8,7 +8,7 @@ from itertools import chain, zip_longest
 import numpy as np
 import numpy.typing as npt
 
-from vidrec.domain.models import Candidate, Embedding, Interest
+from vidrec.domain.models import Candidate, Embedding
 
 DIVERSITY = 0.3
 """MMR's 1 - lambda: 0 orders by score alone, 1 by unlikeness alone."""
@@ -17,12 +17,13 @@ RERANK_POOL = 200
 
 
 def merge_hits(
-    hits: Sequence[Sequence[tuple[str, float]]], interests: Sequence[Interest], *, drop: Collection[str]
+    hits: Sequence[Sequence[tuple[str, float]]], importances: Sequence[float], *, drop: Collection[str]
 ) -> list[Candidate]:
     """One candidate per video from the neighbours of all interests, best first.
 
-    `hits[i]`: (video id, cosine) of interest i. A video found for several interests goes to the nearest one. `drop`ped
-    ids are left out. Ties go to the more important interest, then to the id.
+    `hits[i]`: (video id, cosine) of the interest of which `importances[i]` is the share. A video found for several
+    interests goes to the nearest one. `drop`ped ids are left out. Ties go to the more important interest, then to the
+    id.
     """
     best: dict[str, Candidate] = {}
     for index, found in enumerate(hits):
@@ -30,16 +31,21 @@ def merge_hits(
             known = best.get(video_id)
             if video_id not in drop and (known is None or score > known.score):
                 best[video_id] = Candidate(video_id=video_id, score=score, source="similar", interest=index)
-    return sorted(best.values(), key=lambda c: (-c.score, -_importance(c, interests), c.video_id))
+    return by_score(best.values(), importances)
 
 
-def _importance(candidate: Candidate, interests: Sequence[Interest]) -> float:
-    return interests[candidate.interest].importance if candidate.interest is not None else 0.0
+def by_score(candidates: Iterable[Candidate], importances: Sequence[float]) -> list[Candidate]:
+    """Best first; ties go to the more important interest, then to the id."""
+    return sorted(candidates, key=lambda c: (-c.score, -_importance(c, importances), c.video_id))
+
+
+def _importance(candidate: Candidate, importances: Sequence[float]) -> float:
+    return importances[candidate.interest] if candidate.interest is not None else 0.0
 
 
 def diversify(
     candidates: Sequence[Candidate],
-    interests: Sequence[Interest],
+    importances: Sequence[float],
     embeddings: Mapping[str, Embedding],
     *,
     diversity: float = DIVERSITY,
@@ -55,8 +61,8 @@ def diversify(
         return [*pool, *rest]
     vectors = np.stack([embeddings[c.video_id] for c in pool])
     likeness = _unit_range(vectors @ vectors.T)
-    top = max(i.importance for i in interests)
-    share = np.array([0.5 + 0.5 * _importance(c, interests) / top for c in pool], dtype=np.float32)
+    top = max(importances)
+    share = np.array([0.5 + 0.5 * _importance(c, importances) / top for c in pool], dtype=np.float32)
     relevance = (1.0 - diversity) * share * _unit_range(np.array([c.score for c in pool], dtype=np.float32))
     nearest = np.zeros(len(pool), dtype=np.float32)
     order: list[int] = []

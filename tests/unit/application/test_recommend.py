@@ -208,7 +208,7 @@ def test_a_filter_that_few_pass_still_fills_the_page(library: Library, recommend
 def test_a_filter_that_many_pass_is_searched_among_all(
     library: Library, recommender: Recommender, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vidrec.application.recommend.MAX_AMONG", 3)
+    monkeypatch.setattr("vidrec.application.retrieval.MAX_AMONG", 3)
     library.act("ann", library.families["sea"][0])
     with library.database.transaction() as uow:
         for video_id in (*library.families["sea"], *library.families["city"]):

@@ -3,17 +3,8 @@ from __future__ import annotations
 import numpy as np
 
 from vidrec.domain.embedding import normalise
-from vidrec.domain.models import Candidate, Embedding, Interest
+from vidrec.domain.models import Candidate, Embedding
 from vidrec.domain.ranking import RERANK_POOL, cold_start, collapse, diversify, merge_hits
-
-
-def interest(importance: float, embedding: Embedding | None = None) -> Interest:
-    return Interest(
-        video_id="watched",
-        embedding=np.eye(4, dtype=np.float32)[0] if embedding is None else embedding,
-        importance=importance,
-        members=("watched",),
-    )
 
 
 def ids(candidates: list[Candidate]) -> list[str]:
@@ -21,16 +12,16 @@ def ids(candidates: list[Candidate]) -> list[str]:
 
 
 def test_a_video_found_twice_goes_to_the_nearest_interest() -> None:
-    merged = merge_hits([[("x", 0.5), ("y", 0.4)], [("x", 0.9)]], [interest(0.6), interest(0.4)], drop=set())
+    merged = merge_hits([[("x", 0.5), ("y", 0.4)], [("x", 0.9)]], [0.6, 0.4], drop=set())
     assert [(c.video_id, c.score, c.interest) for c in merged] == [("x", 0.9, 1), ("y", 0.4, 0)]
 
 
 def test_seen_videos_are_dropped() -> None:
-    assert ids(merge_hits([[("x", 0.5), ("y", 0.4)]], [interest(1.0)], drop={"x"})) == ["y"]
+    assert ids(merge_hits([[("x", 0.5), ("y", 0.4)]], [1.0], drop={"x"})) == ["y"]
 
 
 def test_equal_scores_go_to_the_more_important_interest() -> None:
-    merged = merge_hits([[("a", 0.5)], [("b", 0.5)]], [interest(0.3), interest(0.7)], drop=set())
+    merged = merge_hits([[("a", 0.5)], [("b", 0.5)]], [0.3, 0.7], drop=set())
     assert ids(merged) == ["b", "a"]
 
 
@@ -50,15 +41,15 @@ def test_variety_puts_an_unlike_one_before_the_next_copy() -> None:
     }
     plain = candidates(vectors, query)
     assert ids(plain)[:3] == ["a1", "a2", "a3"]
-    assert ids(diversify(plain, [interest(1.0, query)], vectors, diversity=0.5))[:2] == ["a1", "b"]
-    assert diversify(plain, [interest(1.0, query)], vectors, diversity=0.0) == plain
+    assert ids(diversify(plain, [1.0], vectors, diversity=0.5))[:2] == ["a1", "b"]
+    assert diversify(plain, [1.0], vectors, diversity=0.0) == plain
 
 
 def test_diversifying_keeps_every_candidate_once() -> None:
     random = np.random.default_rng(3)
     vectors = {f"{i:03d}": e for i, e in enumerate(normalise(random.normal(size=(RERANK_POOL + 40, 8))))}
     plain = candidates(vectors, normalise(np.ones(8)))
-    varied = diversify(plain, [interest(1.0)], vectors)
+    varied = diversify(plain, [1.0], vectors)
     assert sorted(ids(varied)) == sorted(vectors)
     assert varied[RERANK_POOL:] == plain[RERANK_POOL:]
     assert varied[0] == plain[0]
