@@ -21,10 +21,11 @@ from bento import metrics
 from bento.batcher import Batcher
 from bento.models import HeldModel, HeldModels
 from bento.routes import EncoderRoutes
-from bento.settings import EncoderSettings, load_encoder_settings
 from vidrec.adapters.onnx_encoder import OnnxEncoder
 from vidrec.domain.errors import VidrecError
+from vidrec.encoder_settings import EncoderSettings, load_encoder_settings
 from vidrec.model.manifest import ONNX_FILE, load_model_dir
+from vidrec.settings import load_settings
 from vidrec.telemetry import Traces, configure_logging
 
 log = logging.getLogger("bentoml.vidrec")
@@ -49,6 +50,7 @@ class Encoder:
     def __init__(self) -> None:
         _die_with_parent()
         try:
+            load_settings()  # for what is misspelt
             settings = load_encoder_settings()
             if settings.log_format == "json":
                 configure_logging("INFO", "json")

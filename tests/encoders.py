@@ -15,12 +15,12 @@ def encoder_server(model: Path, folder: Path, **environment: str) -> Server:
     """An encoder on this model, to be started; ready when `/readyz` says so."""
     port = free_port()
     command, variables = encoder_command(model, port=port, home=folder)
-    return Server(
-        command, port, folder / "encoder.log", ready=_answers(port, "/readyz"), env={**variables, **environment}
-    )
+    return Server(command, port, folder / "encoder.log", ready=ready_at(port), env={**variables, **environment})
 
 
-def _answers(port: int, path: str) -> Callable[[], bool]:
+def ready_at(port: int, path: str = "/readyz") -> Callable[[], bool]:
+    """Whether an encoder there is ready."""
+
     def ask() -> bool:
         try:
             return httpx.get(f"http://127.0.0.1:{port}{path}", timeout=5).is_success

@@ -107,10 +107,19 @@ class Server:
 
     def start(self) -> None:
         """Returns when the server answers; ServerFailed."""
+        self.launch()
+        self.wait_until_ready()
+
+    def launch(self) -> None:
+        """Starts it and does not wait. It ends with the thread that calls this."""
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 self._command, env=self._env, stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
+
+    def wait_until_ready(self) -> None:
+        """Returns when the server answers; ServerFailed."""
+        assert self._process is not None
         try:
             wait_until(self._answers_or_ended, timeout_s=_START_S)
         except TimeoutError as error:
@@ -124,6 +133,12 @@ class Server:
         if self._process is not None:
             self._process.kill()
             self._process.wait()
+
+    def terminate(self, timeout_s: float = 30.0) -> int:
+        """SIGTERM; answers the exit code. subprocess.TimeoutExpired where it does not end."""
+        assert self._process is not None
+        self._process.terminate()
+        return self._process.wait(timeout_s)
 
     def stop(self) -> None:
         """Asks it to end, and insists after a while."""

@@ -291,6 +291,7 @@ def open_worker(settings: Settings, *, concurrency: int, telemetry: WorkerTeleme
             lease_s=settings.lease_s,
             poll_s=settings.poll_s,
             concurrency=concurrency,
+            drain_s=settings.drain_s,
             recommendation_days=settings.recommendation_days,
             job_days=settings.job_days,
             split_s=settings.split_s,

@@ -91,6 +91,12 @@ class Settings(BaseSettings):
     encoder_timeout_s: float = Field(
         default=30.0, gt=0, description="Longest wait for one batch of frames, in seconds."
     )
+    drain_s: float = Field(
+        default=10.0,
+        ge=0,
+        description="How long a process that is told to end goes on with what it began, in seconds: requests, jobs, "
+        "frames. A worker then gives its jobs back.",
+    )
     host: str = Field(default="127.0.0.1", description="Address on which the API listens.")
     port: int = Field(default=3000, ge=0, le=65535, description="Port of the API; 0: any free one.")
     public_url: str = Field(
@@ -322,7 +328,7 @@ def _as_variable(value: object) -> str:
 def load_settings(**overrides: object) -> Settings:
     """Settings from the environment; `overrides` that are not None win. InvalidInput names the variable."""
     known = {f"{ENV_PREFIX}{name.upper()}" for name in Settings.model_fields}
-    # The encoder's own settings are read by its service, see bento/settings.py.
+    # The encoder's own settings are read by its service, see encoder_settings.py.
     for name in sorted(os.environ):
         stray = name.startswith(ENV_PREFIX) and not name.startswith(f"{ENV_PREFIX}ENCODER_")
         if stray and name not in known | _NOT_SETTINGS:

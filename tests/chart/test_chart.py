@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from bento.settings import load_encoder_settings
+from vidrec.encoder_settings import load_encoder_settings
 from vidrec.settings import load_settings
 
 ROOT = Path(__file__).resolve().parents[2]

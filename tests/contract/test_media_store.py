@@ -10,6 +10,7 @@ import tempfile
 import tracemalloc
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -267,4 +268,13 @@ LocalStore(Path({str(tmp_path / "media")!r})).put_file("a/b", Watched(1 << 30, d
 """
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == -9
     assert folder.read(location) == b"old"
+    assert folder.sweep(datetime.now(UTC) - timedelta(days=1)) == 0  # it may still be written
+    assert folder.sweep(datetime.now(UTC) + timedelta(seconds=1)) == 1
+    assert [p.name for p in (tmp_path / "media" / "a").iterdir()] == ["b"]
     assert folder.delete("a/") == 1
+
+
+def test_a_sweep_leaves_what_was_put(store: MediaStore) -> None:
+    location = store.put("a/b", b"x")
+    assert store.sweep(datetime.now(UTC) + timedelta(days=1)) == 0
+    assert store.read(location) == b"x"

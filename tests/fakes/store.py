@@ -6,6 +6,7 @@ import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import IO
 from urllib.parse import unquote, urlsplit
@@ -73,6 +74,9 @@ class FakeStore:
         for key in gone:
             del self.objects[key]
         return len(gone)
+
+    def sweep(self, before: datetime) -> int:
+        return 0
 
     def _check(self) -> None:
         if not self.available:

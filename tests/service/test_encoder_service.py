@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +15,7 @@ import httpx
 import psutil
 import pytest
 
-from tests.encoders import encoder_server
+from tests.encoders import encoder_server, ready_at
 from tests.servers import Server, ServerFailed, free_port, running, wait_until
 from tests.tiny_model import store_tiny_model
 from vidrec.model.frames import generated_frames
@@ -178,6 +180,22 @@ def test_what_was_accepted_is_answered_when_it_ends(model: Path, tmp_path: Path)
         os.kill(server.pid, 15)
         assert {future.result().status_code for future in begun} <= {200, 503}
         assert any(future.result().status_code == 200 for future in begun)
+
+
+@pytest.mark.full
+def test_vidrec_encoder_is_the_service_and_answers_what_it_accepted(model: Path, tmp_path: Path) -> None:
+    port = free_port()
+    command = [sys.executable, "-m", "vidrec", "encoder", "--port", str(port), "--data", str(tmp_path / "data")]
+    server = Server(command, port, tmp_path / "log", ready=ready_at(port), env={"VIDREC_ENCODER_MODEL": str(model)})
+    with running(server), ThreadPoolExecutor(4) as pool:
+        assert "bentoml" in " ".join(psutil.Process(server.pid).cmdline())
+        url, version = f"{server.uri}/v1/encode", {"model_version": model.name}
+        begun = [pool.submit(httpx.post, url, content=FRAME * 64, params=version, timeout=30) for _ in range(3)]
+        wait_until(lambda: "vidrec_encoder_waiting_frames 0.0" not in httpx.get(f"{server.uri}/metrics").text)
+        family = [psutil.Process(server.pid), *psutil.Process(server.pid).children(recursive=True)]
+        os.kill(server.pid, signal.SIGTERM)
+        assert any(future.result().status_code == 200 for future in begun)
+        assert not psutil.wait_procs(family, timeout=20)[1]
 
 
 def test_it_neither_reports_home_nor_writes_there(model: Path, tmp_path: Path) -> None:

@@ -8,7 +8,8 @@ import shutil
 import stat
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
+from datetime import datetime
 from pathlib import Path
 from typing import IO, TypeVar
 from urllib.parse import unquote, urlsplit
@@ -74,6 +75,17 @@ class LocalStore:
             if self._root in folder.parents:
                 _remove_if_empty(folder)
         return len(gone)
+
+    def sweep(self, before: datetime) -> int:
+        gone = 0
+        for folder, inner, names in os.walk(self._root):
+            inner[:] = [name for name in inner if not name.startswith(_UNFINISHED)]  # uploads have rules of their own
+            for part in (Path(folder, name) for name in names if name.startswith(_UNFINISHED)):
+                with suppress(OSError):  # finished, or taken away, at this moment
+                    if part.stat().st_mtime < before.timestamp():
+                        part.unlink()
+                        gone += 1
+        return gone
 
     def _file(self, location: str) -> Path:
         self._stat(location)

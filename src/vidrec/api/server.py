@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import socket
 from typing import Any
 from urllib.parse import unquote_plus
@@ -15,11 +16,10 @@ MAX_URL = 65_535
 """What httptools can take apart."""
 _HOPELESS_URL = 16 << 20
 """A longer one is not even read to its end, so its sender may see a closed connection instead of an answer."""
-_DRAIN_S = 10
 
 
-def make_server(app: Any) -> uvicorn.Server:
-    """A server for the app; call `run(sockets=[...])`."""
+def make_server(app: Any, *, drain_s: float = 10.0) -> uvicorn.Server:
+    """A server for the app; call `run(sockets=[...])`. `drain_s`: how long requests go on once it is told to end."""
     config = uvicorn.Config(
         app,
         loop="uvloop",
@@ -28,7 +28,7 @@ def make_server(app: Any) -> uvicorn.Server:
         log_config=None,
         access_log=False,
         server_header=False,
-        timeout_graceful_shutdown=_DRAIN_S,
+        timeout_graceful_shutdown=math.ceil(drain_s),
     )
     return _Server(config)
 

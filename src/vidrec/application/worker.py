@@ -14,7 +14,6 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
 
 from vidrec.application.handle_jobs import BESIDES, KINDS, JobHandler
 from vidrec.application.patience import Patience, Stopping
@@ -28,9 +27,10 @@ from vidrec.application.ports import (
     Renderer,
     VectorIndex,
 )
+from vidrec.application.prune import prune
 from vidrec.application.render_video import plan_missing
 from vidrec.domain.errors import LeaseLost, ModelVersionMismatch, Unavailable
-from vidrec.domain.models import Job, JobState, utc_now
+from vidrec.domain.models import Job, JobState
 
 log = logging.getLogger(__name__)
 
@@ -72,10 +72,12 @@ class Worker:
         recommendation_days: float = 30.0,
         job_days: float = 7.0,
         split_s: float = 600.0,
+        drain_s: float = 0.0,
         sweep: Callable[[], object] | None = None,
         observers: Observers = Observers(),  # noqa: B008 - it is frozen
     ) -> None:
-        """`split_s`: longer videos are split, see `domain.segmentation.ranges`. `sweep`: what is to be looked for again
+        """`split_s`: longer videos are split, see `domain.segmentation.ranges`. `drain_s`: so long jobs that were begun
+        go on once the worker is told to stop. `sweep`: what is to be looked for again
         and again, such as uploads that nobody told of."""
         self._database = database
         self._queue = queue
@@ -89,14 +91,18 @@ class Worker:
         self._patience_s = patience_s
         self._recommendation_days = recommendation_days
         self._job_days = job_days
+        self._drain_s = drain_s
         self._sweep = sweep
         self._stop = threading.Event()
+        self._give_back = self._stop
         self._leases: set[_Lease] = set()
 
     def run(self, stop: threading.Event, *, until_empty: bool = False) -> None:
-        """Works until `stop` is set, or with `until_empty` until no job is queued or running anywhere. A job that is
-        cut short by the stop is given back at once, without counting the attempt."""
+        """Works until `stop` is set, or with `until_empty` until no job is queued or running anywhere. No job is
+        begun after the stop; one that is not done `drain_s` later is given back at once, without counting the
+        attempt."""
         self._stop = stop
+        self._give_back = threading.Event() if self._drain_s else stop
         over = threading.Event()
         keeper = threading.Thread(target=self._keep, args=(over,), name="leases", daemon=True)
         threads = [
@@ -111,15 +117,25 @@ class Worker:
         for thread in threads:
             thread.start()
         log.info("looking for work, %d jobs at a time", self._concurrency)
-        for thread in threads:
-            while thread.is_alive():
-                thread.join(SIGNAL_S)
+        self._wait_for(threads)
         over.set()
         keeper.join()
         try:
             self._jobs.indexing.flush()
         except Unavailable as error:
             log.warning("the vector index was not flushed: %s", error)
+
+    def _wait_for(self, threads: Sequence[threading.Thread]) -> None:
+        stopped_at = None
+        for thread in threads:
+            while thread.is_alive():
+                thread.join(SIGNAL_S)
+                if stopped_at is None and self._stop.is_set():
+                    stopped_at = time.monotonic()
+                    if self._leases:
+                        log.info("told to end; %d jobs were begun", len(self._leases))
+                if stopped_at is not None and time.monotonic() - stopped_at >= self._drain_s:
+                    self._give_back.set()
 
     # ---------------------------------------------------------------------------------- one job at a time
 
@@ -151,7 +167,7 @@ class Worker:
         self._leases.add(lease)
         try:
             with self._around_job(job):
-                self._do(job, Patience(lost=lease.lost, stop=self._stop, limit_s=self._patience_s))
+                self._do(job, Patience(lost=lease.lost, stop=self._give_back, limit_s=self._patience_s))
         finally:
             self._leases.discard(lease)
 
@@ -241,11 +257,12 @@ class Worker:
                 self._jobs.give_up(uow, job, reason)
 
     def _prune(self) -> None:
-        with self._database.transaction() as uow:
-            gone = uow.recommendations.prune(utc_now() - timedelta(days=self._recommendation_days))
-            ended = self._queue.prune(uow, utc_now() - timedelta(days=self._job_days))
-        if gone or ended:
-            log.info("%d old recommendations and %d old jobs forgotten", gone, ended)
+        prune(
+            self._database,
+            self._queue,
+            recommendation_days=self._recommendation_days,
+            job_days=self._job_days,
+        )
 
     def _plan_missing(self) -> bool:
         with self._database.transaction() as uow:

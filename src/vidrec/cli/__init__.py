@@ -32,9 +32,11 @@ COMMANDS = {
     "replay": _Entry("replay", "Make a recommendation again, and say whether it is the same."),
     "api": _Entry("api", "Serve the HTTP API and the page."),
     "worker": _Entry("worker", "Take jobs: decode videos and write their embeddings."),
+    "encoder": _Entry("encoder", "Serve the encoder: frames in, embeddings out."),
     "jobs": _Entry("jobs", "List, retry and cancel jobs."),
     "s3": _Entry("s3", "Look after the buckets of an object store."),
     "migrate": _Entry("migrate", "Bring the SQL schema to this release; safe to run twice."),
+    "sweep": _Entry("sweep", "Remove and take over what was left; once, for a timer."),
     "settings": _Entry("settings", "Show every setting with its present value."),
 }
 """A module of a command has `command`; one of a group of commands has `app`."""

@@ -29,7 +29,7 @@ def command(
     port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port; 0: any free one (VIDREC_PORT).")] = None,
     data: Annotated[Path | None, typer.Option(help="Data folder (VIDREC_DATA_DIR).")] = None,
 ) -> None:
-    """Serve the HTTP API and the page until SIGTERM or Ctrl-C; requests that were begun are ended."""
+    """Serve the HTTP API and the page until SIGTERM or Ctrl-C; requests that were begun are ended (VIDREC_DRAIN_S)."""
     _use_threads_sparingly()
     settings = load_settings(host=host, port=port, data_dir=data)
     refuse_exposure(settings)
@@ -88,7 +88,7 @@ def _serve(settings: Settings, listening: socket.socket) -> None:
         say(f"vidrec api: http://{name}:{listening.getsockname()[1]}")
         # uvicorn drains, then raises the signal again: asked to end and ended is not a failure.
         signal.signal(signal.SIGTERM, lambda *_: None)
-        make_server(app).run(sockets=[listening])
+        make_server(app, drain_s=settings.drain_s).run(sockets=[listening])
     finally:
         services.close()
         telemetry.close()

@@ -19,7 +19,8 @@ def command(
     concurrency: Annotated[int, typer.Option(min=1, max=64, help="Jobs at a time.")] = 2,
     data: Annotated[Path | None, typer.Option(help="Data folder (VIDREC_DATA_DIR).")] = None,
 ) -> None:
-    """Take jobs until SIGTERM or Ctrl-C; what was begun then is given back at once. Any number of workers may run."""
+    """Take jobs until SIGTERM or Ctrl-C; what was begun then is ended, or given back after VIDREC_DRAIN_S. Any number
+    of workers may run."""
     from vidrec.bootstrap import open_worker
 
     settings = load_settings(data_dir=data)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -21,15 +22,24 @@ def milvus_command(settings: Settings, port: int) -> Command:
     return milvus_lite_command(settings.vectors_dir, port), {}
 
 
-def encoder_command(model: Path, *, port: int, home: Path, models: Path | None = None) -> Command:
+def encoder_command(
+    model: Path,
+    *,
+    port: int,
+    home: Path,
+    models: Path | None = None,
+    host: str = "127.0.0.1",
+    drain_s: float = 10.0,
+) -> Command:
     """The BentoML service. `home` is where BentoML keeps its own files, so that it writes to no home folder;
-    `models` the folder of further models, which it loads when they are named."""
+    `models` the folder of further models, which it loads when they are named; `drain_s` how long it goes on with what
+    was accepted once it is told to end."""
     command = [
         sys.executable,
         *("-m", "bentoml", "serve", "bento.encoder:Encoder"),
         *("--working-dir", str(_bento_folder().parent)),
-        *("--host", "127.0.0.1", "--port", str(port)),
-        *("--timeout-graceful-shutdown", "10"),
+        *("--host", host, "--port", str(port)),
+        *("--timeout-graceful-shutdown", str(math.ceil(drain_s))),
     ]
     variables = {
         "VIDREC_ENCODER_MODEL": str(model.absolute()),
@@ -47,8 +57,10 @@ def api_command() -> Command:
 
 
 def worker_command() -> Command:
-    """The worker; everything it needs is in the settings."""
-    return _vidrec("worker")
+    """The worker; everything it needs is in the settings. It gives its jobs back at once when it is told to end: who
+    presses Ctrl-C does not want to wait."""
+    arguments, _ = _vidrec("worker")
+    return arguments, {"VIDREC_DRAIN_S": "0"}
 
 
 def _vidrec(name: str) -> Command:
@@ -60,7 +72,7 @@ def _bento_folder() -> Path:
     folder = Path(__file__).parents[3] / "bento"
     if not folder.is_dir():
         raise NotFound(
-            "`vidrec run` starts the encoder from a checkout of the project: run it there by `make run`, or start "
-            "the encoder from its own image"
+            "the encoder is started from a checkout of the project: there by `make run` or `vidrec encoder`; elsewhere "
+            "it has an image of its own"
         )
     return folder

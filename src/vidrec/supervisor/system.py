@@ -23,8 +23,8 @@ from vidrec.supervisor.process import Process
 START_TIMEOUT_S = 120.0
 _ADDRESSES = ("milvus_uri", "encoder_urls")
 """Of what runs on ports that were free: other commands on the same data folder read them."""
-GRACE_S = 12.0
-"""How long a process may take to end what it began."""
+GRACE_S = 2.0
+"""How much longer than `VIDREC_DRAIN_S` a process may take to end."""
 
 
 class System:
@@ -71,7 +71,12 @@ class System:
         home = self.settings.data_dir / "bentoml"
         home.mkdir(parents=True, exist_ok=True)
         models = self.settings.models_dir
-        self._start("encoder", commands.encoder_command(model, port=self._ports["encoder"], home=home, models=models))
+        self._start(
+            "encoder",
+            commands.encoder_command(
+                model, port=self._ports["encoder"], home=home, models=models, drain_s=self.settings.drain_s
+            ),
+        )
 
     def start_worker(self) -> None:
         self._start("worker", commands.worker_command())
@@ -105,7 +110,7 @@ class System:
 
     def stop(self) -> None:
         """Ends everything: what takes work first, what it stands on last. A second Ctrl-C kills at once."""
-        grace = GRACE_S
+        grace = self.settings.drain_s + GRACE_S
         for names in (("api", "worker"), ("encoder",), ("milvus",)):
             group = [self._processes.pop(name) for name in names if name in self._processes]
             for process in group:

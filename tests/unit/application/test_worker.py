@@ -500,6 +500,28 @@ def test_told_to_stop_it_gives_its_job_back_at_once(rig: Rig) -> None:
     assert rig.status(video_id) is VideoStatus.INDEXED
 
 
+def test_told_to_stop_it_ends_what_it_began_within_the_setting(rig: Rig) -> None:
+    rig.encoder = encoder = GatedEncoder()
+    first, second = rig.add("a.webm"), rig.add("b.webm")
+    with rig.working(concurrency=1, drain_s=DEADLINE_S):
+        assert encoder.entered.wait(DEADLINE_S)
+        threading.Timer(1.0, encoder.gate.set).start()  # after the worker was told to stop
+    done = {rig.status(first), rig.status(second)}
+    assert done == {VideoStatus.INDEXED, VideoStatus.QUEUED}, "one was begun, and ended; the other was not begun"
+
+
+def test_what_is_not_ended_within_the_setting_is_given_back(rig: Rig) -> None:
+    rig.encoder = encoder = GatedEncoder()
+    video_id = rig.add()
+    began = 0.0
+    with rig.working(concurrency=1, drain_s=0.5):
+        assert encoder.entered.wait(DEADLINE_S)
+        began = time.monotonic()
+        threading.Timer(2.0, encoder.gate.set).start()
+    assert time.monotonic() - began > 0.5
+    assert (rig.job().state, rig.job().attempts, rig.status(video_id)) == (JobState.QUEUED, 0, VideoStatus.QUEUED)
+
+
 def test_a_stuck_decoder_does_not_hold_up_the_end(rig: Rig) -> None:
     release = threading.Event()
 

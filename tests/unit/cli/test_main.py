@@ -73,6 +73,36 @@ def test_migrate_makes_the_database_and_is_safe_to_run_twice(tmp_path: Path) -> 
     assert (data / "vidrec.db").is_file()
 
 
+@pytest.mark.parametrize("name", ["api", "worker", "encoder", "migrate", "sweep"])
+def test_every_process_refuses_a_misspelt_setting(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("VIDREC_LEASES_S", "3")
+    assert run(name, "--data", str(tmp_path / "data")) == 2
+    assert (
+        capsys.readouterr().err
+        == "error: VIDREC_LEASES_S is not a setting; known ones are listed in docs/settings.md\n"
+    )
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_sweep_removes_what_was_left_and_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    left = [tmp_path / "media" / name for name in ("~uploads/left", "pictures/~unfinished")]
+    for file in left:
+        file.parent.mkdir(parents=True)
+        file.write_bytes(b"x")
+        os.utime(file, (0, 0))
+    assert run("sweep", "--data", str(tmp_path), "--json") == 0
+    assert json.loads(capsys.readouterr().out) == {
+        "arrived": 0, "withdrawn": 0, "leftovers": 1, "unfinished": 1, "recommendations": 0, "jobs": 0,
+    }  # fmt: skip
+    assert not any(file.exists() for file in left)
+    assert run("sweep", "--data", str(tmp_path)) == 0
+    assert capsys.readouterr().err == (
+        "0 had arrived, 0 withdrawn, 0 leftovers removed; 0 old recommendations and 0 old jobs forgotten\n"
+    )
+
+
 def test_uploads_are_swept_on_demand(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     left = tmp_path / "media" / "~uploads" / "left"
     left.parent.mkdir(parents=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import IO
 
@@ -112,6 +113,9 @@ class S3Store:
         check_prefix(prefix)
         places = {(self._bucket, self._prefix), *((bucket, "") for bucket in self._upload_buckets)}
         return sum(remove(self._s3.client, bucket, f"{before}{prefix}") for bucket, before in sorted(places))
+
+    def sweep(self, before: datetime) -> int:
+        return 0  # parts are aborted with those of uploads, and files that are held have no name
 
     @contextmanager
     def _partial(self, place: Located) -> Iterator[RemoteFile]:

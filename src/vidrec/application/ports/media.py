@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import IO, Any, Protocol
 
@@ -101,6 +102,10 @@ class MediaStore(Protocol):
     def delete(self, prefix: str) -> int:
         """Removes every kept object whose key starts with the prefix, in all its versions; answers how many. Locations
         that are the user's own are left alone."""
+        ...
+
+    def sweep(self, before: datetime) -> int:
+        """Removes what writes that were cut short before then have left behind; answers how many."""
         ...
 
 
