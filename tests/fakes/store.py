@@ -74,6 +74,10 @@ class FakeStore:
             del self.objects[key]
         return len(gone)
 
+    def count(self, prefix: str) -> int:
+        self._check()
+        return sum(key.startswith(prefix) for key in self.objects)
+
     def _check(self) -> None:
         if not self.available:
             raise StoreUnavailable("the media store does not answer: switched off by the test")

@@ -32,6 +32,7 @@ COMMANDS = {
     "api": _Entry("api", "Serve the HTTP API and the page."),
     "worker": _Entry("worker", "Take jobs: decode videos and write their embeddings."),
     "jobs": _Entry("jobs", "List, retry and cancel jobs."),
+    "erase": _Entry("erase", "Forget videos and users, and look whether they are forgotten."),
     "s3": _Entry("s3", "Look after the buckets of an object store."),
     "migrate": _Entry("migrate", "Bring the SQL schema to this release; safe to run twice."),
     "settings": _Entry("settings", "Show every setting with its present value."),

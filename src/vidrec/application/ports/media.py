@@ -103,6 +103,11 @@ class MediaStore(Protocol):
         that are the user's own are left alone."""
         ...
 
+    def count(self, prefix: str) -> int:
+        """How many objects there are that `delete` would remove: a look into the store, not into what is known of
+        it."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListedObject:
