@@ -35,6 +35,7 @@ COMMANDS = {
     "erase": _Entry("erase", "Forget videos and users, and look whether they are forgotten."),
     "s3": _Entry("s3", "Look after the buckets of an object store."),
     "migrate": _Entry("migrate", "Bring the SQL schema to this release; safe to run twice."),
+    "capacity": _Entry("capacity", "Tell what a library takes: memory, storage, hours of encoding."),
     "settings": _Entry("settings", "Show every setting with its present value."),
 }
 """A module of a command has `command`; one of a group of commands has `app`."""
