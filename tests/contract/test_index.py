@@ -320,6 +320,22 @@ def test_fresh_reads_see_at_once_what_was_acknowledged(library: Library) -> None
     assert index.segments(model, {new.video_id: 5}, fresh=True) == {}
 
 
+def test_rows_are_found_by_the_video_that_they_name(library: Library) -> None:
+    index, model = library.index, library.model
+    first, second = (library.put(video(v), n) for v, n in zip(vectors(20, 2), (3, 200), strict=True))
+    stray = segments("lost", 1000)[-1]  # of which no other row tells that it is there
+    index.upsert(model, video(vectors(21, 1)[0], video_id="whole"), [])
+    index.upsert(model, replace(video(vectors(21, 1)[0]), video_id="lost"), [stray])
+    index.recategorise(model, first.video_id, "a")
+    ids = [first.video_id, second.video_id, "whole", "lost", 'none"\\']
+    expected = {first.video_id: (1, 3), second.video_id: (1, 200), "whole": (1, 0), "lost": (1, 1)}
+    assert index.held(model, ids) == expected
+    index.delete(model, ids[:3])
+    assert index.held(model, ids) == {"lost": (1, 1)}
+    assert index.held(model, []) == {}
+    assert index.held(model_version(), ids) == {}  # nothing was ever written under it
+
+
 def test_what_was_released_is_loaded_by_the_next_read(library: Library) -> None:
     embedding = vectors(19, 1)[0]
     new = library.put(video(embedding), 2)

@@ -116,7 +116,9 @@ def test_delete_removes_what_begins_with_the_prefix_alone(store: MediaStore, tmp
     file.write_bytes(b"the user's own")
     for key in ("v1/a", "v1/b/c", "v10/a", "v2/a"):
         store.put(key, b"x")
+    assert (store.count("v1/"), store.count("v"), store.count("none/")) == (2, 4, 0)
     assert store.delete("v1/") == 2
+    assert store.count("v1/") == 0
     assert store.delete("v1/") == 0
     assert store.read("media:///v10/a") == b"x"
     assert store.delete("v") == 2

@@ -306,6 +306,24 @@ def test_cancelling_takes_queued_and_running_jobs(database: SqlDatabase, queue: 
     assert lease(queue).id == ids[3]
 
 
+def test_the_live_jobs_of_a_video_are_known(database: SqlDatabase, queue: JobQueue) -> None:
+    done, running, waiting, _ = enqueue(
+        database, queue, *(job(n, video_id=v) for n, v in enumerate(("v", "v", "v", "w")))
+    )
+    complete(database, queue, lease(queue))
+    lease(queue)
+    with database.transaction() as uow:
+        [fresh] = queue.enqueue(uow, [job(9, video_id="v")])
+        live = queue.live(uow, "v")
+        assert [(j.id, j.state) for j in live] == [
+            (running, JobState.RUNNING),
+            (waiting, JobState.QUEUED),
+            (fresh, JobState.QUEUED),
+        ]
+        assert queue.live(uow, "none") == []
+    assert queue.get([done])[done].state is JobState.DONE
+
+
 def test_cancelling_needs_a_job_or_a_video(database: SqlDatabase, queue: JobQueue) -> None:
     """Else it would take every job that is about no video."""
     [job_id] = enqueue(database, queue, job())

@@ -3,15 +3,30 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
 
+from tests.contract.sql import add_indexed
 from vidrec.adapters.sql import SqlDatabase
+from vidrec.application.ports import Look
 from vidrec.domain.embedding import normalise
 from vidrec.domain.errors import NotFound
-from vidrec.domain.models import Candidate, Interest, ModelVersion, RecommendationRecord, UserProfile, new_id, utc_now
+from vidrec.domain.models import (
+    Candidate,
+    Interaction,
+    InteractionType,
+    Interest,
+    ModelVersion,
+    RecommendationRecord,
+    UserProfile,
+    new_id,
+    utc_now,
+)
+from vidrec.domain.uploads import Stage, VideoProgress
+
+NOW = datetime(2026, 6, 1, tzinfo=UTC)
 
 
 def profile(*medoids: str, user: str = "u", model: str = "m1", cutoff: int = 1) -> UserProfile:
@@ -169,3 +184,50 @@ def test_a_receipt_is_open_until_completed(database: SqlDatabase) -> None:
         assert uow.receipts.get(receipt.id) == done
         assert uow.receipts.open("video", "a").id != receipt.id
         assert uow.receipts.get(new_id()) is None
+
+
+def test_a_receipt_keeps_what_the_last_probe_found(database: SqlDatabase) -> None:
+    with database.transaction() as uow:
+        first, second = (uow.receipts.open("video", name) for name in "ab")
+        uow.receipts.probed(first.id, [Look("objects", "pictures/a/", 2), Look("rows", "interactions", 1)])
+        found = uow.receipts.get(first.id)
+        assert found is not None
+        assert (found.probes, found.remaining, found.looks[0]) == (1, 3, Look("objects", "pictures/a/", 2))
+        uow.receipts.probed(first.id, [Look("objects", "pictures/a/", 0)])
+        found = uow.receipts.get(first.id)
+        assert found is not None
+        assert (found.probes, found.remaining, len(found.looks)) == (2, 0, 1)
+        assert [r.id for r in uow.receipts.page(limit=1)] == [first.id]
+        assert [r.id for r in uow.receipts.page(limit=9, after=first.id)] == [second.id]
+
+
+def test_traces_of_videos_and_users_are_found_wherever_they_are(database: SqlDatabase) -> None:
+    video, other = add_indexed(database), add_indexed(database)
+    like = Interaction(user_id="u", video_id=video.id, type=InteractionType.LIKE, ts=NOW, event_id="e")
+    with database.transaction() as uow:
+        uow.interactions.append([like])
+        medoid = Interest(video_id=video.id, embedding=normalise(np.ones(16)), importance=1.0, members=(video.id,))
+        uow.profiles.put(replace(profile("a"), interests=(medoid,)))
+        shown = (Candidate(video_id=v, score=1.0, source="content", interest=None) for v in (video.id, other.id))
+        uow.recommendations.add(record(created_at=NOW, interests=(), candidates=tuple(shown)))
+        uow.progress.put(video.id, VideoProgress(stage=Stage.INDEXED))
+        found = uow.traces.of_videos([video.id, other.id, new_id()])
+        assert {table for table, rows in found[video.id].items() if rows} == {
+            *("videos", "indexings", "interactions", "video_stats"),
+            *("profile_members", "recommendations", "progress_notes"),
+        }
+        assert {table for table, rows in found[other.id].items() if rows} >= {"videos", "recommendations"}
+        assert len(found) == 3
+        assert uow.traces.users() == ["u"]
+        assert uow.traces.of_user("u") == {
+            "interactions": 1,
+            "profiles": 1,
+            "profile_members": 1,
+            "recommendations": 1,
+        }
+        assert uow.traces.of_user("u", until=NOW - timedelta(days=1)) == {"interactions": 0, "recommendations": 0}
+        assert uow.traces.of_user("u", until=NOW)["interactions"] == 1
+        assert uow.traces.deleted(limit=9) == []
+        for video_id in sorted([video.id, other.id]):
+            uow.catalogue.tombstone(video_id)
+        assert uow.traces.deleted(limit=9, after=uow.traces.deleted(limit=1)[0]) == [max(video.id, other.id)]

@@ -17,6 +17,7 @@ import pytest
 from tests.servers import wait_until
 from tests.systems import RunningSystem, get, running_system
 from vidrec.adapters.ffmpeg import FfmpegFrameSource
+from vidrec.domain.capacity import PICTURE_BYTES, PICTURES_PER_SEGMENT, TOLERANCE, segments_of
 from vidrec.domain.playback import rendering
 
 TOP = 5
@@ -139,3 +140,16 @@ def test_every_real_clip_plays(system: RunningSystem, labels: dict[str, dict[str
             assert rendering(media) is None, item["filename"]
             assert media.duration_s == pytest.approx(item["duration_s"], abs=0.5)
     assert copied >= {".avi", ".mkv", ".mov", ".ogv"}
+
+
+def test_segments_and_pictures_are_as_many_and_as_large_as_said(system: RunningSystem, videos: dict[str, str]) -> None:
+    """`vidrec capacity`, beside what the real clips took."""
+    items = get(f"{system.url}/videos", limit=200, category="videos", status="indexed").json()["items"]
+    segments = sum(item["segment_count"] for item in items)
+    expected = sum(segments_of(item["duration_s"] / 60) for item in items)
+    assert 1 / TOLERANCE < segments / expected < TOLERANCE
+    clips = {item["id"] for item in items}
+    pictures = [p for p in (system.data / "media" / "pictures").rglob("*.jpg") if clips & set(p.parts)]
+    assert len(pictures) <= segments * PICTURES_PER_SEGMENT + len(items)
+    size = sum(path.stat().st_size for path in pictures)
+    assert 1 / TOLERANCE < size / (PICTURE_BYTES * (expected * PICTURES_PER_SEGMENT + len(items))) < TOLERANCE

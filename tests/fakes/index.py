@@ -100,6 +100,12 @@ class FakeIndex:
         held = self._of(model)
         return len(held.videos), sum(len(s) for s in held.segments.values())
 
+    def held(self, model: ModelVersion, video_ids: Sequence[str]) -> Mapping[str, tuple[int, int]]:
+        self._called("held")
+        held = self._models.get(model.version, _Collections())
+        found = {v: (int(v in held.videos), len(held.segments.get(v, ()))) for v in video_ids}
+        return {video_id: rows for video_id, rows in found.items() if any(rows)}
+
     def flush(self, model: ModelVersion) -> None:
         self._called("flush")
         self._of(model)

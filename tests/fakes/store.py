@@ -78,6 +78,10 @@ class FakeStore:
     def sweep(self, before: datetime) -> int:
         return 0
 
+    def count(self, prefix: str) -> int:
+        self._check()
+        return sum(key.startswith(prefix) for key in self.objects)
+
     def _check(self) -> None:
         if not self.available:
             raise StoreUnavailable("the media store does not answer: switched off by the test")

@@ -11,6 +11,7 @@ from tests.library import MODEL
 from tests.service.conftest import System
 from vidrec.api import schemas
 from vidrec.api.errors import Problem
+from vidrec.api.receipt_schemas import ReceiptOut
 from vidrec.application.erase import finish_erase_video
 from vidrec.application.jobs import ERASE_VIDEO, INDEX_VIDEO
 from vidrec.domain.errors import FailureReason, IndexUnavailable
@@ -180,7 +181,7 @@ def test_a_deleted_video_is_gone_at_once_and_all_of_it_when_the_receipt_says_so(
     response = system.client.delete("/videos/external:sea-2")
     assert response.status_code == 202
     receipt = response.json()
-    schemas.ReceiptOut.model_validate(receipt)
+    ReceiptOut.model_validate(receipt)
     assert (receipt["kind"], receipt["subject"], receipt["status"]) == ("video", video_id, "pending")
     assert system.client.get(f"/videos/{video_id}").status_code == 404
     assert system.client.get(f"/videos/{video_id}/thumbnail").status_code == 404
@@ -191,8 +192,12 @@ def test_a_deleted_video_is_gone_at_once_and_all_of_it_when_the_receipt_says_so(
 
     work(system)
     done = system.get(receipt["links"]["self"])
+    ReceiptOut.model_validate(done)
     assert done["status"] == "completed"
     assert done["completed_at"] is not None
+    assert (done["probe"]["probes"], done["probe"]["found"]) == (1, 0)
+    places = {(one["store"], one["place"]) for one in done["probe"]["looks"]}
+    assert {("objects", f"pictures/{video_id}/"), ("vectors", MODEL.videos_collection)} <= places
     assert system.store.objects == {}
     assert system.library.index.videos(MODEL, [video_id]) == {}
     record = system.get(f"/recommendations/{recommendation}")
@@ -201,6 +206,47 @@ def test_a_deleted_video_is_gone_at_once_and_all_of_it_when_the_receipt_says_so(
         assert video_id not in {w.video_id for w in uow.interactions.history("ann")}
         assert uow.profiles.get("ann", MODEL.version) is None
     assert system.queue.lease([ERASE_VIDEO], lease_s=30) is None
+
+
+def test_right_after_the_answer_no_route_tells_of_the_video(system: System) -> None:
+    gone = system.library.families["sea"][1]
+    for user in ("ann", "bob"):
+        system.post_events(
+            {"user_id": user, "external_id": "sea-1", "type": "like"},
+            {"user_id": user, "external_id": "sea-2", "type": "like"},
+        )
+    shown = system.get("/recommend", userid="eve", n=100)
+    assert gone in {item["id"] for item in shown["items"]}
+    system.get("/recommend", userid="ann", n=100)
+    assert system.client.delete("/videos/external:sea-2").status_code == 202
+
+    answers = [
+        *(system.get("/recommend", userid=user, n=100)["items"] for user in ("ann", "bob", "eve", "new")),
+        system.get("/videos/external:sea-1/similar", n=100)["items"],
+        system.get("/videos", limit=200)["items"],
+        system.get("/videos", q="sea-2")["items"],
+        system.get("/recommend", userid="eve", cursor=shown["next_cursor"])["items"] if shown["next_cursor"] else [],
+        system.get(f"/recommendations/{shown['recommendation_id']}")["candidates"],
+    ]
+    assert [gone in str(items) for items in answers] == [False] * len(answers)
+    for path in ("", "/stream", "/download", "/thumbnail", "/segments/0", "/similar"):
+        assert system.client.get(f"/videos/{gone}{path}").status_code == 404, path
+
+
+def test_right_after_the_answer_no_route_tells_of_the_user(system: System) -> None:
+    system.post_events({"user_id": "ann", "external_id": "sea-1", "type": "like", "event_id": "e"})
+    told = system.get("/recommend", userid="ann", n=5)
+    assert told["strategy"] == "content"
+    receipt = system.client.delete("/users/ann").json()
+    assert receipt["status"] == "completed"
+    assert receipt["probe"]["found"] == 0
+    assert {(one["store"], one["place"]) for one in receipt["probe"]["looks"]} == {
+        ("rows", table) for table in ("interactions", "profiles", "profile_members", "recommendations")
+    }
+    assert system.client.get(f"/recommendations/{told['recommendation_id']}").status_code == 404
+    if told["next_cursor"]:
+        assert system.client.get("/recommend", params={"userid": "ann", "cursor": told["next_cursor"]}).is_client_error
+    assert system.get("/recommend", userid="ann", n=5)["strategy"] != "content"
 
 
 def test_an_erasure_that_fails_is_tried_again(system: System) -> None:
@@ -225,7 +271,7 @@ def test_a_deleted_user_is_a_user_never_seen(system: System) -> None:
     assert recommendation["strategy"] == "content"
     response = system.client.delete("/users/ann%2F1")
     assert response.status_code == 202
-    schemas.ReceiptOut.model_validate(response.json())
+    ReceiptOut.model_validate(response.json())
     assert response.json()["status"] == "completed"
     assert "ann" not in response.text
     assert system.client.get(f"/recommendations/{recommendation['recommendation_id']}").status_code == 404

@@ -68,7 +68,7 @@ class LocalStore:
 
     def delete(self, prefix: str) -> int:
         check_prefix(prefix)
-        gone = [path for path in self._below(prefix) if self._key(path).startswith(prefix)]
+        gone = self._of_prefix(prefix)
         for path in gone:
             path.unlink(missing_ok=True)
         for folder in sorted({folder for path in gone for folder in path.parents}, reverse=True):
@@ -86,6 +86,10 @@ class LocalStore:
                         part.unlink()
                         gone += 1
         return gone
+
+    def count(self, prefix: str) -> int:
+        check_prefix(prefix)
+        return len(self._of_prefix(prefix))
 
     def _file(self, location: str) -> Path:
         self._stat(location)
@@ -118,6 +122,9 @@ class LocalStore:
 
     def _key(self, path: Path) -> str:
         return path.relative_to(self._root).as_posix()
+
+    def _of_prefix(self, prefix: str) -> list[Path]:
+        return [path for path in self._below(prefix) if self._key(path).startswith(prefix)]
 
     def _below(self, prefix: str) -> list[Path]:
         """All objects in the folder that the prefix ends in."""

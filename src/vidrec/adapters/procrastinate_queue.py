@@ -210,6 +210,10 @@ class ProcrastinateQueue:
         with self._database.snapshot() as uow:
             return {job.id: job for job in _by_id(uow.connection, wanted)}
 
+    def live(self, uow: UnitOfWork, video_id: str) -> Sequence[Job]:
+        its = "status IN ('todo', 'doing') AND args ->> 'video_id' = :video_id ORDER BY id"
+        return _read(_connection(uow), its, {"video_id": video_id})
+
     def list(self, *, state: JobState | None = None, limit: int = 100) -> Sequence[Job]:
         statuses = [status for status, meant in _STATES.items() if state in (None, meant)]
         condition = f"{_STATE} = ANY(:statuses) ORDER BY id DESC LIMIT :limit"

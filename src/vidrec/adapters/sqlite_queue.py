@@ -135,6 +135,11 @@ class SqliteQueue:
                 found.update((row.id, _job(row)) for row in rows)
         return found
 
+    def live(self, uow: UnitOfWork, video_id: str) -> Sequence[Job]:
+        its = (jobs.c.video_id == video_id) & jobs.c.state.in_(_LIVE)
+        found = _connection(uow).execute(select(jobs).where(its).order_by(jobs.c.created_at, jobs.c.id))
+        return [_job(row) for row in found]
+
     def list(self, *, state: JobState | None = None, limit: int = 100) -> Sequence[Job]:
         statement = select(jobs).order_by(jobs.c.created_at.desc(), jobs.c.id.desc()).limit(limit)
         if state is not None:

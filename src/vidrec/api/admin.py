@@ -15,6 +15,7 @@ from vidrec.api.body import body_refusal, read_json
 from vidrec.api.context import In
 from vidrec.api.openapi import PATCH_BODY
 from vidrec.api.parameters import Cursor, StrictRoute, Text, UserName, Uuid, VideoName
+from vidrec.api.receipt_schemas import ReceiptOut
 from vidrec.domain.models import VideoStatus
 
 router = APIRouter(route_class=StrictRoute, tags=["admin"])
@@ -62,7 +63,7 @@ async def change_video(context: In, video: VideoName, request: Request) -> Respo
     return answer(context.answers.to(caller_of(request)).video(changed))
 
 
-@router.delete("/videos/{video_id}", status_code=202, response_model=schemas.ReceiptOut)
+@router.delete("/videos/{video_id}", status_code=202, response_model=ReceiptOut)
 @ADMINS
 def delete_video(context: In, video: VideoName) -> Response:
     """Deletes a video: shown to nobody from now on; all that is kept of it is removed by a worker, the original too
@@ -71,7 +72,7 @@ def delete_video(context: In, video: VideoName) -> Response:
     return answer(context.answers.receipt(services.eraser.erase_video(services.catalogue.identify_one(video))), 202)
 
 
-@router.delete("/users/{user_id}", status_code=202, response_model=schemas.ReceiptOut)
+@router.delete("/users/{user_id}", status_code=202, response_model=ReceiptOut)
 @ITSELF
 def delete_user(context: In, request: Request, user: UserName) -> Response:
     """Removes all that is kept of a user."""
@@ -79,8 +80,8 @@ def delete_user(context: In, request: Request, user: UserName) -> Response:
     return answer(context.answers.receipt(context.services.eraser.erase_user(user)), 202)
 
 
-@router.get("/receipts/{receipt_id}", response_model=schemas.ReceiptOut)
+@router.get("/receipts/{receipt_id}", response_model=ReceiptOut)
 @VIEWERS
 def receipt(context: In, receipt_id: Uuid) -> Response:
-    """Whether an erasure is done."""
+    """Whether an erasure is done, and what was found when every store was looked into afterwards."""
     return answer(context.answers.receipt(context.services.eraser.receipt(receipt_id)))

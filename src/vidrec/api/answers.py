@@ -142,9 +142,17 @@ class Answers:
             "receipt_id": receipt.id,
             "kind": receipt.kind,
             "subject": receipt.subject,
-            "status": "pending" if receipt.completed_at is None else "completed",
+            "status": "completed" if receipt.completed_at else "remaining" if receipt.remaining else "pending",
             "requested_at": receipt.requested_at,
             "completed_at": receipt.completed_at,
+            "probe": None
+            if receipt.looked_at is None
+            else {
+                "looked_at": receipt.looked_at,
+                "probes": receipt.probes,
+                "found": receipt.remaining,
+                "looks": [{"store": one.store, "place": one.place, "found": one.found} for one in receipt.looks],
+            },
             "links": {"self": f"{self._base}/receipts/{receipt.id}"},
         }
 

@@ -279,18 +279,6 @@ class AcceptedOut(_Answered):
     dropped: int = Field(description="About deleted videos.")
 
 
-class ReceiptOut(_Answered):
-    """Proof that an erasure was asked for, and when it was done."""
-
-    receipt_id: str
-    kind: Literal["video", "user"]
-    subject: str = Field(description="The video's id; of a user a digest of the id.")
-    status: Literal["pending", "completed"]
-    requested_at: datetime
-    completed_at: datetime | None
-    links: dict[str, str]
-
-
 class CandidateOut(_Answered):
     """One video of a recommendation, in the order of its pages."""
 

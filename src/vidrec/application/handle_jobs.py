@@ -8,7 +8,7 @@ from contextlib import suppress
 from functools import partial
 
 from vidrec.application.digest import learn_digest
-from vidrec.application.erase import finish_erase_video
+from vidrec.application.erase import finish_erase_video, remove_video
 from vidrec.application.index_jobs import IndexJobs, begin
 from vidrec.application.index_video import VideoIndexer
 from vidrec.application.jobs import CLEAR_PARTIALS, ERASE_VIDEO, FOLD_VIDEO, INDEX_RANGE, INDEX_VIDEO, RENDER_VIDEO
@@ -52,10 +52,13 @@ class JobHandler:
         renderer: Renderer,
         *,
         split_s: float,
+        lease_s: float,
         observe: Observe = unobserved,
     ) -> None:
+        """`lease_s`: after so long a worker has noticed that a job is not its own any more."""
         self._database = database
         self._queue = queue
+        self._lease_s = lease_s
         self._index = index
         self._store = store
         self._renderer = VideoRenderer(frames, renderer, store)
@@ -76,7 +79,7 @@ class JobHandler:
     def do(self, job: Job, patiently: Patience) -> None:
         """Does the job. Whatever this raises, the job is not done; `put_back` and `take_back` follow."""
         if job.kind == ERASE_VIDEO:
-            patiently(lambda: self._erase(job))
+            self._erase(job, patiently)
         elif job.kind == RENDER_VIDEO:
             self._render_video(job, patiently)
         elif job.kind in _SPLIT:
@@ -121,8 +124,14 @@ class JobHandler:
         elif job.kind == RENDER_VIDEO:
             uow.catalogue.set_playback(str(job.video_id), Playback.FAILED)
 
-    def _erase(self, job: Job) -> None:
-        finish_erase_video(job, database=self._database, queue=self._queue, index=self._index, store=self._store)
+    def _erase(self, job: Job, patiently: Patience) -> None:
+        database, index, store = self._database, self._index, self._store
+        if job.payload.get("busy"):
+            # Whoever worked on the video notices that it is deleted when its lease is to be renewed, takes back what it
+            # wrote, and may be killed before it does: only after that a look tells that nothing is left.
+            patiently(lambda: remove_video(str(job.video_id), database=database, index=index, store=store))
+            patiently.wait(self._lease_s)
+        patiently(lambda: finish_erase_video(job, database=database, queue=self._queue, index=index, store=store))
 
     def _render_video(self, job: Job, patiently: Patience) -> None:
         video = begin(self._database, self._queue, job)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -155,12 +155,13 @@ class Recommender:
         ]
 
     def record(self, recommendation_id: str) -> RecommendationRecord:
-        """What a recommendation was made from; NotFound."""
+        """What a recommendation was made from, without videos that were deleted since; NotFound."""
         with self._database.snapshot() as uow:
             found = uow.recommendations.get(recommendation_id)
-        if found is None:
-            raise NotFound(f"there is no recommendation {recommendation_id}")
-        return found
+            if found is None:
+                raise NotFound(f"there is no recommendation {recommendation_id}")
+            # An erasure scrubs them from the record, a little later.
+            return _without(found, uow.catalogue.deleted(sorted(_named(found))))
 
     # ------------------------------------------------------------------------------------------ steps
 
@@ -321,3 +322,27 @@ def _recorded_filter(only: VideoFilter) -> Mapping[str, Any]:
 def _recorded(profile: UserProfile | None) -> tuple[Mapping[str, Any], ...]:
     interests = profile.interests if profile else ()
     return tuple({"video_id": i.video_id, "importance": i.importance, "members": list(i.members)} for i in interests)
+
+
+def _named(record: RecommendationRecord) -> set[str]:
+    """Ids of all videos that the record names."""
+    of_interests = {v for i in record.interests for v in (i["video_id"], *i["members"]) if v}
+    shown = {candidate.video_id for candidate in record.candidates if candidate.video_id}
+    return of_interests | shown | set(record.parameters.get("exclude", []))
+
+
+def _without(record: RecommendationRecord, gone: set[str]) -> RecommendationRecord:
+    if not gone:
+        return record
+    interests = tuple(
+        {
+            **interest,
+            "video_id": None if interest["video_id"] in gone else interest["video_id"],
+            "members": [v for v in interest["members"] if v not in gone],
+        }
+        for interest in record.interests
+    )
+    exclude = [v for v in record.parameters.get("exclude", []) if v not in gone]
+    candidates = tuple(c for c in record.candidates if c.video_id not in gone)
+    parameters = {**record.parameters, "exclude": exclude}
+    return replace(record, interests=interests, parameters=parameters, candidates=candidates)

@@ -82,7 +82,16 @@ class Worker:
         self._database = database
         self._queue = queue
         self._jobs = JobHandler(
-            database, queue, index, frames, encoder, store, renderer, split_s=split_s, observe=observers.step
+            database,
+            queue,
+            index,
+            frames,
+            encoder,
+            store,
+            renderer,
+            split_s=split_s,
+            lease_s=lease_s,
+            observe=observers.step,
         )
         self._around_job = observers.job
         self._lease_s = lease_s

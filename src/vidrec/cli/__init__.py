@@ -34,9 +34,11 @@ COMMANDS = {
     "worker": _Entry("worker", "Take jobs: decode videos and write their embeddings."),
     "encoder": _Entry("encoder", "Serve the encoder: frames in, embeddings out."),
     "jobs": _Entry("jobs", "List, retry and cancel jobs."),
+    "erase": _Entry("erase", "Forget videos and users, and look whether they are forgotten."),
     "s3": _Entry("s3", "Look after the buckets of an object store."),
     "migrate": _Entry("migrate", "Bring the SQL schema to this release; safe to run twice."),
     "sweep": _Entry("sweep", "Remove and take over what was left; once, for a timer."),
+    "capacity": _Entry("capacity", "Tell what a library takes: memory, storage, hours of encoding."),
     "settings": _Entry("settings", "Show every setting with its present value."),
 }
 """A module of a command has `command`; one of a group of commands has `app`."""

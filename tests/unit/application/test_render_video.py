@@ -253,7 +253,7 @@ def test_deleting_right_after_the_copy_was_written_takes_it_back(rig: Rig, monke
         return real(key, file)
 
     monkeypatch.setattr(rig.store, "put_file", put_file)
-    rig.work()
+    rig.work(lease_s=1.0)
     assert copies(rig) == {}
 
 

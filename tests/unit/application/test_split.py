@@ -178,7 +178,7 @@ def test_deleting_it_meanwhile_leaves_nothing(rig: Rig) -> None:
 
     rig.encoder = Deleting()
     video_id = rig.add("long.webm")
-    rig.work(concurrency=2)
+    rig.work(concurrency=2, lease_s=1.0)
     rig.work()
     assert deleted.is_set()
     assert rig.index.count(MODEL) == (0, 0)

@@ -390,13 +390,40 @@ def test_deleting_during_the_work_leaves_nothing(rig: Rig) -> None:
     assert rig.kept(video_id) == []
 
 
+def test_a_receipt_tells_what_remains_until_nothing_does(rig: Rig) -> None:
+    class Stubborn(FakeIndex):
+        """Says that it deletes, and does so once it is told to."""
+
+        deletes = False
+
+        def delete(self, model: ModelVersion, video_ids: Sequence[str]) -> None:
+            if self.deletes:
+                super().delete(model, video_ids)
+
+    rig.index = index = Stubborn()
+    video_id = rig.add()
+    rig.work()
+    eraser = Eraser(rig.database, rig.queue)
+    receipt = eraser.erase_video(video_id)
+    with rig.working():
+        wait_for(lambda: eraser.receipt(receipt.id).looked_at)
+        found = eraser.receipt(receipt.id)
+        assert (found.completed_at, found.remaining > 1) == (None, True)
+        assert {look.store for look in found.looks if look.found} == {"vectors"}
+        index.deletes = True
+        wait_for(lambda: eraser.receipt(receipt.id).completed_at)
+    done = eraser.receipt(receipt.id)
+    assert (done.remaining, done.probes > 1) == (0, True)
+    assert all(job.attempts == 1 for job in rig.queue.list())
+
+
 def test_deleting_just_before_the_end_takes_back_what_was_written(rig: Rig) -> None:
     class Deleting(FakeIndex):
         """The video is deleted, and its erasure done, right after its vectors were written."""
 
         def upsert(self, model: ModelVersion, video: VideoVector, segments: Sequence[Segment]) -> None:
             Eraser(rig.database, rig.queue).erase_video(video.video_id)
-            rig.worker().run(threading.Event(), until_empty=True)
+            rig.worker(lease_s=0.5).run(threading.Event(), until_empty=True)
             super().upsert(model, video, segments)
 
     rig.index = Deleting()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from itertools import islice
@@ -25,6 +25,7 @@ LITE_COMFORT = 40_000
 _ROWS_PER_WRITE = 500
 _IDS_PER_READ = 5000
 _NUMBERS_PER_PROBE = 128
+_VIDEOS_PER_LOOK = 100
 # Which reads must see all that was acknowledged before them, and which may be seconds late: docs/adr/0018.
 _STRONG: Mapping[str, Any] = {"consistency_level": "Strong"}
 _BOUNDED: Mapping[str, Any] = {"consistency_level": "Bounded"}
@@ -122,6 +123,11 @@ class MilvusIndex:
     def count(self, model: ModelVersion) -> tuple[int, int]:
         return self._count(model.videos_collection), self._count(model.segments_collection)
 
+    def held(self, model: ModelVersion, video_ids: Sequence[str]) -> Mapping[str, tuple[int, int]]:
+        videos = self._rows_naming(model.videos_collection, "id", video_ids)
+        segments = self._rows_naming(model.segments_collection, "video_id", video_ids)
+        return {v: (videos[v], segments[v]) for v in video_ids if videos[v] or segments[v]}
+
     def flush(self, model: ModelVersion) -> None:
         self._upkeep.flush([model.segments_collection, model.videos_collection])
         if self._connection.is_lite and not self._warned and sum(self.count(model)) >= LITE_COMFORT:
@@ -178,6 +184,17 @@ class MilvusIndex:
             held = {row["video_id"] for row in rows}
             ahead = {v: number + _NUMBERS_PER_PROBE for v, number in ahead.items() if v in held}
         return found
+
+    def _rows_naming(self, name: str, field: str, video_ids: Sequence[str]) -> Counter[str]:
+        """Rows by video. By the field, not by the keys that they should have: what is not where it should be is found
+        too, at the price of a look at every row."""
+        rows: Counter[str] = Counter()
+        if self._connection.call("has_collection", name):
+            for batch in _batches(dict.fromkeys(video_ids), _VIDEOS_PER_LOOK):
+                which = f"{field} in [{', '.join(map(_quoted, batch))}]"
+                found = self._connection.call("query", name, filter=which, output_fields=[field], **_STRONG)
+                rows.update(row[field] for row in found)
+        return rows
 
     def _count(self, name: str) -> int:
         rows = self._connection.call("query", name, filter="", output_fields=["count(*)"], timeout=PATIENT_S, **_STRONG)

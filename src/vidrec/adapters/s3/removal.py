@@ -33,6 +33,12 @@ def remove(client: S3Client, bucket: str, prefix: str, *, only: Callable[[str], 
     return len(keys)
 
 
+def count(client: S3Client, bucket: str, prefix: str) -> int:
+    """How many objects `remove` would find, versions that are hidden by a delete marker too. StoreUnavailable."""
+    with translated():
+        return len({one["Key"] for one in _objects(client, bucket, prefix, lambda _: True)})
+
+
 def remove_one(client: S3Client, bucket: str, key: str) -> None:
     """Removes every version of one object; nothing where it is not there."""
     remove(client, bucket, key, only=lambda found: found == key)

@@ -18,7 +18,7 @@ from vidrec.adapters.local_store import LocalStore
 from vidrec.adapters.s3.client import S3, translated
 from vidrec.adapters.s3.locations import SCHEME, Located, located
 from vidrec.adapters.s3.partial import RemoteFile, ranges_of
-from vidrec.adapters.s3.removal import remove
+from vidrec.adapters.s3.removal import count, remove
 from vidrec.application.ports import Original, Presentation
 from vidrec.domain.errors import StoreUnavailable
 
@@ -110,9 +110,16 @@ class S3Store:
         return self._s3.sign("get_object", {**place.named, **shown}, lifetime_s=lifetime_s)
 
     def delete(self, prefix: str) -> int:
+        return sum(remove(self._s3.client, bucket, key) for bucket, key in self._everywhere(prefix))
+
+    def count(self, prefix: str) -> int:
+        return sum(count(self._s3.client, bucket, key) for bucket, key in self._everywhere(prefix))
+
+    def _everywhere(self, prefix: str) -> list[tuple[str, str]]:
+        """(bucket, prefix there) of all places that may hold such an object."""
         check_prefix(prefix)
         places = {(self._bucket, self._prefix), *((bucket, "") for bucket in self._upload_buckets)}
-        return sum(remove(self._s3.client, bucket, f"{before}{prefix}") for bucket, before in sorted(places))
+        return [(bucket, f"{before}{prefix}") for bucket, before in sorted(places)]
 
     def sweep(self, before: datetime) -> int:
         return 0  # parts are aborted with those of uploads, and files that are held have no name

@@ -21,6 +21,7 @@ from vidrec.adapters.sql.receipts import SqlReceipts
 from vidrec.adapters.sql.recommendations import SqlRecommendations
 from vidrec.adapters.sql.schema import SCHEMA_REVISION
 from vidrec.adapters.sql.splits import SqlSplits
+from vidrec.adapters.sql.traces import SqlTraces
 from vidrec.adapters.sql.uploads import SqlUploadRecords
 from vidrec.application.ports import Observe, unobserved
 from vidrec.domain.errors import InvalidInput, SchemaOutdated, StoreUnavailable
@@ -37,6 +38,7 @@ class SqlUnitOfWork:
         self.recommendations = SqlRecommendations(connection)
         self.models = SqlModelVersions(connection)
         self.receipts = SqlReceipts(connection)
+        self.traces = SqlTraces(connection)
         self.uploads = SqlUploadRecords(connection)
         self.progress = SqlProgressNotes(connection)
         self.splits = SqlSplits(connection)

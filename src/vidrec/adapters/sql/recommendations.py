@@ -5,16 +5,19 @@ from __future__ import annotations
 
 import json
 import zlib
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
 from pydantic_core import to_json
 from sqlalchemy import Connection, delete, insert, select, update
 
+from vidrec.adapters.sql.batches import in_batches
 from vidrec.adapters.sql.schema import recommendations
 from vidrec.domain.models import Candidate, RecommendationRecord
 
 _FASTEST = 1
+_READ_AT_ONCE = 500
 
 
 class SqlRecommendations:
@@ -43,18 +46,26 @@ class SqlRecommendations:
 
     def erase_video(self, video_id: str) -> None:
         # Bodies are opaque to SQL, so all are read: an erasure is rare, and records are kept for days only.
-        for row in self._connection.execute(select(recommendations)).all():
-            body = json.loads(zlib.decompress(row.body))
-            scrubbed = _without(body, video_id)
-            if scrubbed != body:
-                self._connection.execute(
-                    update(recommendations).where(recommendations.c.id == row.id).values(body=_compress(scrubbed))
-                )
+        named = video_id.encode()
+        holding = [id_ for id_, body in bodies(self._connection) if named in body]
+        for batch in in_batches(holding):
+            statement = select(recommendations.c.id, recommendations.c.body).where(recommendations.c.id.in_(batch))
+            for row in self._connection.execute(statement).all():
+                scrubbed = _compress(_without(json.loads(zlib.decompress(row.body)), video_id))
+                its = update(recommendations).where(recommendations.c.id == row.id)
+                self._connection.execute(its.values(body=scrubbed))
 
     def prune(self, older_than: datetime) -> int:
         return self._connection.execute(
             delete(recommendations).where(recommendations.c.created_at < older_than)
         ).rowcount
+
+
+def bodies(connection: Connection) -> Iterator[tuple[str, bytes]]:
+    """Id and body, as JSON, of every record; few are in memory at a time."""
+    statement = select(recommendations.c.id, recommendations.c.body)
+    for row in connection.execute(statement, execution_options={"yield_per": _READ_AT_ONCE}):
+        yield row.id, zlib.decompress(row.body)
 
 
 def _compress(body: dict[str, Any]) -> bytes:

@@ -27,7 +27,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
-SCHEMA_REVISION = "0007"
+SCHEMA_REVISION = "0008"
 """The Alembic revision that this code needs; a test compares it with the newest migration."""
 
 metadata = MetaData(
@@ -231,6 +231,9 @@ receipts = Table(
     Column("subject", Text, nullable=False),
     Column("requested_at", UtcDateTime, nullable=False),
     Column("completed_at", UtcDateTime),
+    Column("looked_at", UtcDateTime),
+    Column("probes", Integer),
+    Column("looks", JSON),
     Index("ix_receipts_subject", "kind", "subject"),
 )
 

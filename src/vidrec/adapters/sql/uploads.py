@@ -56,6 +56,10 @@ class SqlUploadRecords:
         statement = select(uploads.c.sha256).where(uploads.c.video_id == video_id)
         return self._connection.execute(statement).scalar()
 
+    def scrub(self, video_id: str) -> None:
+        forgotten = update(uploads).where(uploads.c.video_id == video_id).values(sha256=None, etag=None)
+        self._connection.execute(forgotten)
+
     def mark_recommendable(self, video_id: str, at: datetime) -> None:
         statement = (
             update(uploads)

@@ -1,7 +1,8 @@
 """What the use cases need from the outside, in the domain's words. One adapter per system implements each port;
 fakes and real adapters pass the same suite in `tests/contract`. Adapters raise only `vidrec.domain.errors`.
 
-sql      Database, UnitOfWork, and by it Catalogue, Interactions, Profiles, Recommendations, ModelVersions, Receipts
+sql      Database, UnitOfWork, and by it Catalogue, Interactions, Profiles, Recommendations, ModelVersions
+erasure  by the UnitOfWork Receipts, Traces
 access   Signing, and by the UnitOfWork KeyRecords
 queue    JobQueue
 vectors  VectorIndex
@@ -12,6 +13,7 @@ observing  Observers: Observe, AroundJob
 """
 
 from vidrec.application.ports.access import KeyRecords, Signing
+from vidrec.application.ports.erasure import Look, Receipt, Receipts, Traces
 from vidrec.application.ports.media import (
     Encoder,
     FrameSource,
@@ -33,8 +35,6 @@ from vidrec.application.ports.sql import (
     ModelRoles,
     ModelVersions,
     Profiles,
-    Receipt,
-    Receipts,
     Recommendations,
     UnitOfWork,
     VideoChanges,
@@ -67,6 +67,7 @@ __all__ = [
     "JobQueue",
     "KeyRecords",
     "ListedObject",
+    "Look",
     "MediaStore",
     "ModelRoles",
     "ModelVersions",
@@ -86,6 +87,7 @@ __all__ = [
     "Signing",
     "SplitRange",
     "Splits",
+    "Traces",
     "UnitOfWork",
     "UploadReceiver",
     "UploadRecords",

@@ -108,6 +108,11 @@ class MediaStore(Protocol):
         """Removes what writes that were cut short before then have left behind; answers how many."""
         ...
 
+    def count(self, prefix: str) -> int:
+        """How many objects there are that `delete` would remove: a look into the store, not into what is known of
+        it."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListedObject:

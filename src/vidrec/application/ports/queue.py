@@ -69,6 +69,10 @@ class JobQueue(Protocol):
 
     def get(self, job_ids: Sequence[str]) -> Mapping[str, Job]: ...
 
+    def live(self, uow: UnitOfWork, video_id: str) -> Sequence[Job]:
+        """The queued and running jobs of a video, as the caller's transaction sees them, oldest first."""
+        ...
+
     def list(self, *, state: JobState | None = None, limit: int = 100) -> Sequence[Job]:
         """Newest first."""
         ...

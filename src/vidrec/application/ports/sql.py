@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Protocol
 
 from vidrec.application.ports.access import KeyRecords
+from vidrec.application.ports.erasure import Receipts, Traces
 from vidrec.application.ports.splits import Splits
 from vidrec.application.ports.uploads import ProgressNotes, UploadRecords
 from vidrec.domain.errors import FailureReason
@@ -301,30 +302,6 @@ class ModelVersions(Protocol):
     def all(self) -> Sequence[ModelVersion]: ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Receipt:
-    """Proof that an erasure was asked for, and when it was done."""
-
-    id: str
-    kind: str
-    """`video` or `user`."""
-    subject: str
-    requested_at: datetime
-    completed_at: datetime | None
-
-
-class Receipts(Protocol):
-    """Erasure receipts."""
-
-    def open(self, kind: str, subject: str) -> Receipt:
-        """The receipt of this erasure: a new one, or the open one where it was asked for before."""
-        ...
-
-    def complete(self, receipt_id: str) -> None: ...
-
-    def get(self, receipt_id: str) -> Receipt | None: ...
-
-
 class UnitOfWork(Protocol):
     """One SQL transaction. All that is done through it happens together or not at all."""
 
@@ -340,6 +317,8 @@ class UnitOfWork(Protocol):
     def models(self) -> ModelVersions: ...
     @property
     def receipts(self) -> Receipts: ...
+    @property
+    def traces(self) -> Traces: ...
     @property
     def uploads(self) -> UploadRecords: ...
     @property

@@ -178,6 +178,10 @@ class UploadRecords(Protocol):
         """What the upload of this video was declared to be."""
         ...
 
+    def scrub(self, video_id: str) -> None:
+        """Forgets digests of the bytes. Where they were to arrive stays known: what comes late is removed."""
+        ...
+
     def mark_recommendable(self, video_id: str, at: datetime) -> None:
         """The upload's video can be recommended. The first time, the seconds since its arrival are counted; nothing for
         videos that were not uploaded."""

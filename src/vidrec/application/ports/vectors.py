@@ -78,6 +78,12 @@ class VectorIndex(Protocol):
         """(videos, segments) held."""
         ...
 
+    def held(self, model: ModelVersion, video_ids: Sequence[str]) -> Mapping[str, tuple[int, int]]:
+        """(rows of videos, rows of segments) that name each of these videos, for those of which there is any. Sees all
+        that was acknowledged before, and looks at every row, wherever it is: for a probe, not for requests. Nothing for
+        a model that has no collections."""
+        ...
+
     def flush(self, model: ModelVersion) -> None:
         """Makes what was written fast to search; call after a burst of writes, not after each."""
         ...
