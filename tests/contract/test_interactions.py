@@ -135,3 +135,18 @@ def test_erasing_a_video_leaves_the_others(database: SqlDatabase, ids: list[str]
         assert [row.video_id for row in uow.interactions.history("u")] == [ids[1]]
         assert uow.interactions.history("v") == []
         assert [v.id for v in uow.catalogue.popular(10)] == [ids[1]]
+
+
+def test_all_interactions_are_read_in_order(database: SqlDatabase, ids: list[str]) -> None:
+    events = [event(ids[i % 4], user=f"u{i % 3}", fraction=0.5, session_id="s") for i in range(7)]
+    append(database, *events)
+    read: list[Interaction] = []
+    after = 0
+    with database.snapshot() as uow:
+        while page := uow.interactions.after(after, limit=3):
+            assert [number for number, _ in page] == sorted(number for number, _ in page)
+            assert page[0][0] > after
+            after = page[-1][0]
+            read += [interaction for _, interaction in page]
+    assert sorted(i.event_id for i in read) == sorted(e.event_id for e in events)
+    assert {i.event_id: i for i in read} == {e.event_id: e for e in events}

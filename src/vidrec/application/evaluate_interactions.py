@@ -18,7 +18,8 @@ from vidrec.domain.models import Embeddings
 from vidrec.domain.recommenders import Content, CoWatch, Ease, Scores, Taste, popularity, standardised
 
 RANDOM, POPULAR, CO_WATCH, EASE, CONTENT, HYBRID = "random", "popular", "co-watch", "EASE", "content", "hybrid"
-BLENDED = (POPULAR, CO_WATCH, EASE, CONTENT)
+EASE_FEATURES = "EASE with features"
+BLENDED = (POPULAR, CO_WATCH, EASE_FEATURES, CONTENT)
 """What a hybrid is made of, in the order of its weights."""
 ALL, COLD_USERS, HEAVY_USERS = "all", "cold users", "heavy users"
 COLD_ITEMS, COLD_AMONG_COLD = "cold items", "cold items among cold"
@@ -28,7 +29,8 @@ COLD_USER = 5
 """Users with fewer liked items before the window are cold."""
 HEAVY_SHARE = 0.2
 """This share of the users, those with the most liked items, are heavy."""
-L2 = (50.0, 200.0, 800.0)
+L2 = (10.0, 50.0, 200.0, 800.0)
+SIDE = (5.0, 20.0)
 SHRINKAGE = (0.0, 10.0, 50.0)
 STEPS = 10
 """Weights of the hybrid are multiples of 1 / STEPS that sum to 1."""
@@ -62,6 +64,9 @@ class Tuned:
     weights: Mapping[str, float]
     """Of the hybrid, by what it is made of; they sum to 1."""
     l2: float
+    """Of EASE."""
+    side: float
+    """How much the features count in the hybrid's EASE; 0: not at all."""
     shrinkage: float
     taste: str | None
     """How content sees a user; None without features."""
@@ -182,10 +187,16 @@ def _tune(fold: Fold, features: Embeddings | None, options: Options) -> Tuned:
         return chosen, scored[chosen]
 
     shrinkage, watched = best({s: CoWatch(fold.histories, fold.n_items, shrinkage=s) for s in SHRINKAGE})
-    l2, linear = best({value: Ease(fold.histories, fold.n_items, l2=value) for value in L2})
-    parts = {POPULAR: [np.log1p(popular)] * len(fold.queries), CO_WATCH: watched, EASE: linear}
+    l2, linear = best({value: Ease(fold.histories, fold.n_items, l2=float(value)) for value in L2})
+    parts = {POPULAR: [np.log1p(popular)] * len(fold.queries), CO_WATCH: watched, EASE_FEATURES: linear}
+    side: float | Taste = 0.0
     taste: float | Taste | None = None
     if features is not None:
+        with_features, scored = best(
+            {s: Ease(fold.histories, fold.n_items, l2=float(l2), features=features, side=s) for s in SIDE}
+        )
+        if ndcg(scored) > ndcg(linear):
+            side, parts[EASE_FEATURES] = with_features, scored
         taste, parts[CONTENT] = best({taste: Content(features, taste=taste) for taste in Taste})
     names = [name for name in BLENDED if name in parts]
     stacks = [np.stack([standardised(parts[name][i]) for name in names]) for i in range(len(fold.queries))]
@@ -193,6 +204,7 @@ def _tune(fold: Fold, features: Embeddings | None, options: Options) -> Tuned:
     return Tuned(
         weights=dict(zip(names, weights, strict=True)),
         l2=float(l2),
+        side=float(side),
         shrinkage=float(shrinkage),
         taste=None if taste is None else str(taste),
         users=len(fold.queries),
@@ -228,12 +240,16 @@ def _measure(fold: Fold, features: Embeddings | None, tuned: Tuned, options: Opt
     }
     if features is not None and tuned.taste is not None:
         scorers[CONTENT] = Content(features, taste=Taste(tuned.taste))
+    linear: _Scorer = scorers[EASE]
+    if features is not None and tuned.side > 0:
+        linear = Ease(fold.histories, fold.n_items, l2=tuned.l2, features=features, side=tuned.side)
     measured = _Measured(fold, features, options)
     for query in fold.queries:
         scores = {POPULAR: np.log1p(popular)} | {
             name: _or(scorer.scores(query), popular) for name, scorer in scorers.items()
         }
-        blend = np.sum([weight * standardised(scores[name]) for name, weight in tuned.weights.items()], axis=0)
+        parts = {**scores, EASE_FEATURES: _or(linear.scores(query), popular)}
+        blend = np.sum([weight * standardised(parts[name]) for name, weight in tuned.weights.items()], axis=0)
         measured.add_random(query, rng.random(fold.n_items), ties)
         for name, given in {**scores, HYBRID: blend}.items():
             measured.add(name, query, given, ties)

@@ -21,6 +21,8 @@ EASE_ITEMS = 10_000
 """EASE looks at so many of the most liked items at the most: its matrix then takes 800 MB."""
 BLOCK = 512
 """Users of whom a dense block is made at once."""
+RIDGE = 0.1
+"""Of the discriminant, in mean variances of the features."""
 PROFILE_ITEMS = 200
 """Content looks at so many of the last liked items, as the recommendations do."""
 
@@ -78,26 +80,42 @@ class Ease:
 
     With fewer users than items the inverse is taken of users by users (Woodbury): P = (I - X'(XX' + l2 I)^-1 X) / l2,
     and only products with it are ever formed.
+
+    With `features` (a row per item) each of their columns is one more user who likes the items by so much, `side` times
+    as important as a user (CEASE, Jeunen, Van Balen & Goethals 2020): items that nobody liked are found by what they
+    have in common with those that are liked.
     """
 
-    def __init__(self, histories: Sequence[Indices], n_items: int, *, l2: float = 200.0) -> None:
+    def __init__(
+        self,
+        histories: Sequence[Indices],
+        n_items: int,
+        *,
+        l2: float = 200.0,
+        features: Embeddings | None = None,
+        side: float = 1.0,
+    ) -> None:
         if l2 <= 0:
             raise ValueError(f"l2 is {l2}, expected more than 0")
         counts = popularity(histories, n_items)
-        best = np.argsort(-counts, kind="stable")[:EASE_ITEMS]
-        self._items = np.sort(best[counts[best] > 0])
+        told = counts > 0 if features is None else (counts > 0) | features.any(axis=1)
+        best = np.argsort(-counts, kind="stable")
+        self._items = np.sort(best[told[best]][:EASE_ITEMS])
         self._place = np.full(n_items, -1, dtype=np.intp)
         self._place[self._items] = np.arange(len(self._items))
         self._histories = [history for history in histories if len(history)]
         self._l2 = l2
+        self._more = np.zeros((0, len(self._items)))
+        if features is not None:
+            self._more = np.sqrt(side) * features[self._items].T.astype(np.float64)
         self._inverse: npt.NDArray[np.float64] | None = None
-        if len(self._histories) < len(self._items):
+        if len(self._histories) + len(self._more) < len(self._items):
             self._learn_by_users()
         else:
             self._learn_by_items()
 
     def scores(self, query: Query) -> Scores:
-        """0 for items that nobody liked."""
+        """0 for items of which nothing is known."""
         x = self._dense([query.history])[0]
         if self._inverse is None:
             product = (x - ((x @ self._x.T) @ self._kernel) @ self._x) / self._l2
@@ -108,12 +126,12 @@ class Ease:
         return result
 
     def _learn_by_users(self) -> None:
-        self._x = self._dense(self._histories)
+        self._x = np.concatenate([self._dense(self._histories), self._more])
         self._kernel = np.linalg.inv(self._x @ self._x.T + self._l2 * np.eye(len(self._x)))
         self._diagonal = (1.0 - np.einsum("ui,ui->i", self._x, self._kernel @ self._x)) / self._l2
 
     def _learn_by_items(self) -> None:
-        gram = self._l2 * np.eye(len(self._items))
+        gram = self._l2 * np.eye(len(self._items)) + self._more.T @ self._more
         for start in range(0, len(self._histories), BLOCK):
             block = self._dense(self._histories[start : start + BLOCK])
             gram += block.T @ block
@@ -135,6 +153,8 @@ class Taste(StrEnum):
     """The mean of what was liked: Rocchio's method."""
     NEAREST = "nearest"
     """Each liked item for itself: the most alike one counts."""
+    DISCRIMINANT = "discriminant"
+    """What sets the liked items apart from the whole catalogue: Fisher's linear discriminant, ridge-regularised."""
     INTERESTS = "interests"
     """A few interests, as the recommendations do it (domain/profile.py): the nearest one counts."""
 
@@ -146,9 +166,14 @@ class Content:
         """`features`: a row of length 1 per item; zeros where nothing is known of it."""
         self._features = features
         self._taste = taste
+        if taste is Taste.DISCRIMINANT:
+            centred = features - features.mean(axis=0)
+            covariance = centred.T @ centred / len(features)
+            ridge = RIDGE * np.trace(covariance) / len(covariance) * np.eye(len(covariance), dtype=np.float32)
+            self._directions = np.linalg.solve(covariance + ridge, centred.T)
 
     def scores(self, query: Query) -> Scores:
-        """The cosine to what the user likes; 0 for all where nothing is known of that."""
+        """How near to what the user likes; 0 for all where nothing is known of that."""
         history = query.history[-PROFILE_ITEMS:]
         known = np.flatnonzero(self._features[history].any(axis=1))
         if not len(known):
@@ -157,6 +182,8 @@ class Content:
         if self._taste is Taste.MEAN:
             mean = rows.mean(axis=0)
             return np.asarray(self._features @ mean / max(float(np.linalg.norm(mean)), 1e-12), dtype=np.float64)
+        if self._taste is Taste.DISCRIMINANT:
+            return np.asarray((rows.mean(axis=0) - self._features.mean(axis=0)) @ self._directions, dtype=np.float64)
         if self._taste is Taste.INTERESTS:
             rows = self._interests(rows, query.history_times[-PROFILE_ITEMS:][known])
         return np.asarray((self._features @ rows.T).max(axis=1), dtype=np.float64)

@@ -197,6 +197,10 @@ class Interactions(Protocol):
         (`domain.profile.interaction_weight`), most recent first. Impressions alone do not make a row."""
         ...
 
+    def after(self, sequence: int, *, limit: int) -> Sequence[tuple[int, Interaction]]:
+        """At most `limit` interactions of all users whose sequence number is greater, with their numbers, ascending."""
+        ...
+
     def seen(self, user_id: str) -> Mapping[str, str]:
         """video id -> content_sha256 of all videos that are not to be recommended to the user again: viewed, watched,
         liked, disliked, skipped, hidden. An impression alone is not seeing."""
