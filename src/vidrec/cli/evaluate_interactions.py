@@ -68,7 +68,10 @@ def interactions(
         log, features_at = _files(file, features or [], (user, item, time, value), least)
     options = Options(k=k, split=split, validation=validation, test=test, seed=seed)
     with stderr.status("cutting the log") as status:
-        found = compare(log, features_at, options, lambda step: status.update(step))
+        try:
+            found = compare(log, features_at, options, lambda step: status.update(step))
+        except InvalidInput as error:
+            raise InvalidInput(f"{file or 'the library'}: {error}", field=error.field) from None
     if plot is not None:
         _write(plot, found)
     if as_json:
