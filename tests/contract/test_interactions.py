@@ -157,3 +157,18 @@ def test_a_removed_interest_is_something_that_the_user_did_and_no_watching(
         assert uow.interactions.removed_interests("u") == [{ids[0]}, {ids[3]}]
         uow.interactions.erase_user("u")
         assert uow.interactions.removed_interests("u") == []
+
+
+def test_all_interactions_are_read_in_order(database: SqlDatabase, ids: list[str]) -> None:
+    events = [event(ids[i % 4], user=f"u{i % 3}", fraction=0.5, session_id="s") for i in range(7)]
+    append(database, *events)
+    read: list[Interaction] = []
+    after = 0
+    with database.snapshot() as uow:
+        while page := uow.interactions.after(after, limit=3):
+            assert [number for number, _ in page] == sorted(number for number, _ in page)
+            assert page[0][0] > after
+            after = page[-1][0]
+            read += [interaction for _, interaction in page]
+    assert sorted(i.event_id for i in read) == sorted(e.event_id for e in events)
+    assert {i.event_id: i for i in read} == {e.event_id: e for e in events}

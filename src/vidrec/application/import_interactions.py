@@ -7,8 +7,9 @@ import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
+from vidrec.application.cells import read_time
 from vidrec.application.events import MAX_BATCH, Event, EventLog, Recorded
 from vidrec.application.ports import Database
 from vidrec.domain.errors import InvalidInput
@@ -167,15 +168,9 @@ def _time(number: int, row: Mapping[str, object]) -> datetime | None:
     if value is None:
         return None
     try:
-        if isinstance(value, datetime):
-            at = value
-        elif str(value).replace(".", "", 1).isdigit():
-            at = datetime.fromtimestamp(float(str(value)), UTC)
-        else:
-            at = datetime.fromisoformat(str(value))
-    except (ValueError, OverflowError, OSError):
+        return read_time(value)
+    except ValueError:
         raise _wrong(number, "ts", row, "ISO 8601 or seconds since 1970") from None
-    return at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
 
 
 def _wrong(number: int, column: str, row: Mapping[str, object], expected: str) -> InvalidInput:

@@ -28,7 +28,7 @@ COMMANDS = {
     "keys": _Entry("keys", "Make, list and revoke keys of the API."),
     "index": _Entry("index", "Move the vectors to another Milvus."),
     "model": _Entry("model", "Export, add, list, verify and change encoders."),
-    "evaluate": _Entry("evaluate", "Measure how well encoders put like beside like."),
+    "evaluate": _Entry("evaluate", "Measure encoders by likeness, and recommendations by what users liked next."),
     "replay": _Entry("replay", "Make a recommendation again, and say whether it is the same."),
     "api": _Entry("api", "Serve the HTTP API and the page."),
     "worker": _Entry("worker", "Take jobs: decode videos and write their embeddings."),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vidrec.cli.console import emit_json, progress, say, stderr
+from vidrec.cli.evaluate_interactions import interactions
 from vidrec.domain.errors import InvalidInput
 from vidrec.domain.halves import Half, clip_is_in
 from vidrec.settings import Settings, load_settings
@@ -22,7 +23,10 @@ app = typer.Typer()
 
 @app.callback()
 def _group() -> None:
-    """Measure how well encoders put like beside like."""
+    """Measure how well encoders put like beside like, and how well recommendations find what users liked next."""
+
+
+app.command()(interactions)
 
 
 @app.command()

@@ -60,7 +60,7 @@ def move(
         }
     )
     with (
-        _reachable(settings) as here,
+        reachable_index(settings) as here,
         closing(open_database(settings)) as database,
         closing(open_index(here)) as origin,
         closing(open_index(there)) as target,
@@ -86,7 +86,7 @@ def move(
 
 
 @contextmanager
-def _reachable(settings: Settings) -> Iterator[Settings]:
+def reachable_index(settings: Settings) -> Iterator[Settings]:
     """The settings with an address at which the vectors are served for the time of the block."""
     if not settings.embedded_milvus:
         yield settings

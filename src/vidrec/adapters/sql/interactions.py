@@ -9,7 +9,7 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, insert, select
+from sqlalchemy import Connection, Row, delete, func, insert, select
 
 from vidrec.adapters.sql.batches import in_batches
 from vidrec.adapters.sql.locks import keep_videos, lock_users
@@ -70,11 +70,12 @@ class SqlInteractions:
             .order_by(interactions.c.seq.desc())
             .limit(_EVENTS_READ)
         )
-        events = [
-            Interaction(**{**row._mapping, "type": InteractionType(row.type)})
-            for row in self._connection.execute(statement)
-        ]
-        return fold_history(events)[:limit]
+        return fold_history([_interaction(row) for row in self._connection.execute(statement)])[:limit]
+
+    def after(self, sequence: int, *, limit: int) -> Sequence[tuple[int, Interaction]]:
+        told = (interactions.c.seq > sequence) & (interactions.c.type != _REMOVED)
+        statement = select(interactions).where(told).order_by(interactions.c.seq).limit(limit)
+        return [(row.seq, _interaction(row)) for row in self._connection.execute(statement)]
 
     def remove_interest(self, user_id: str, video_ids: Collection[str]) -> None:
         lock_users(self._connection, {user_id})
@@ -162,6 +163,11 @@ class SqlInteractions:
         )
         statement = select(video_stats).where(video_stats.c.video_id.in_(video_ids)).order_by(video_stats.c.video_id)
         return self._connection.execute(statement.with_for_update()).all()
+
+
+def _interaction(row: Row[Any]) -> Interaction:
+    values = {name: value for name, value in row._mapping.items() if name != "seq"}
+    return Interaction(**{**values, "type": InteractionType(row.type)})
 
 
 def _counter_names() -> set[str]:

@@ -212,6 +212,10 @@ class Interactions(Protocol):
         """The videos of each interest that the user removed, in the order of removal."""
         ...
 
+    def after(self, sequence: int, *, limit: int) -> Sequence[tuple[int, Interaction]]:
+        """At most `limit` interactions of all users whose sequence number is greater, with their numbers, ascending."""
+        ...
+
     def seen(self, user_id: str) -> Mapping[str, str]:
         """video id -> content_sha256 of all videos that are not to be recommended to the user again: viewed, watched,
         liked, disliked, skipped, hidden. An impression alone is not seeing."""
