@@ -15,8 +15,10 @@
 {{- else if contains "://" .registry }}
 - image.registry is {{ .registry }}: write it without http:// or https://, such as registry.example.com/team
 {{- end }}
-{{- if contains ":" (trimPrefix "sha256:" .tag) }}
-- image.tag is {{ .tag }}: write the tag alone, such as 0.1.0, or a digest, such as sha256:2f5c...
+{{- range $name, $value := pick . "tag" "encoderTag" }}
+{{- if contains ":" (trimPrefix "sha256:" $value) }}
+- image.{{ $name }} is {{ $value }}: write the tag alone, such as 0.1.0, or a digest, such as sha256:2f5c...
+{{- end }}
 {{- end }}
 {{- range $name, $value := pick . "repository" "encoderRepository" }}
 {{- if or (not $value) (contains ":" $value) }}
