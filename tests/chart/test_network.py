@@ -37,7 +37,7 @@ def test_each_component_reaches_what_the_design_draws() -> None:
         "worker": {"dns", "tracing", "database", "milvus", "store", "encoder"},
         "encoder": {"dns", "tracing"},
         "ingest": {"dns", "tracing", "database", "store"},
-        "sweep": {"dns", "tracing", "database", "milvus", "store"},
+        "sweep": {"dns", "tracing", "database", "store"},
         "migrations": {"dns", "database"},
         "test": {"dns", "database", "api", "store"},
     }

@@ -146,14 +146,11 @@
 {{- end -}}
 
 {{- define "vidrec.wrong.time" -}}
-{{- with .Values.api }}
-{{- if le (int .terminationGracePeriodSeconds) (add (int .preStopSeconds) 10) }}
-- api.terminationGracePeriodSeconds is {{ int .terminationGracePeriodSeconds }}: write more than {{ add (int .preStopSeconds) 10 }}, which are api.preStopSeconds and the 10 seconds in which requests are ended
-{{- end }}
-{{- end }}
-{{- with .Values.encoder }}
-{{- if le (int .terminationGracePeriodSeconds) (add (int .preStopSeconds) (int .drainSeconds)) }}
-- encoder.terminationGracePeriodSeconds is {{ int .terminationGracePeriodSeconds }}: write more than {{ add (int .preStopSeconds) (int .drainSeconds) }}, which are encoder.preStopSeconds and encoder.drainSeconds
+{{- range $name := list "api" "encoder" "worker" }}
+{{- $values := index $.Values $name }}
+{{- $takes := add (int (get $values "preStopSeconds")) (int $values.drainSeconds) }}
+{{- if le (int $values.terminationGracePeriodSeconds) $takes }}
+- {{ $name }}.terminationGracePeriodSeconds is {{ int $values.terminationGracePeriodSeconds }}: write more than {{ $takes }}, the seconds that the pod needs to end ({{ $name }}.drainSeconds and preStopSeconds)
 {{- end }}
 {{- end }}
 {{- end -}}
@@ -167,9 +164,11 @@
   "VIDREC_S3_ENDPOINT" "s3.endpoint" "VIDREC_S3_PUBLIC_ENDPOINT" "s3.publicEndpoint" "VIDREC_S3_REGION" "s3.region" "VIDREC_S3_PATH_STYLE" "s3.pathStyle"
   "VIDREC_AUTH" "auth" "VIDREC_ALLOW_OPEN" "auth" "VIDREC_SECRET" "signing.existingSecret" "VIDREC_PUBLIC_URL" "publicUrl"
   "VIDREC_NOTIFICATION_TOKEN" "s3.notificationSecret" "VIDREC_WORKER_METRICS_PORT" "worker.metricsPort" "VIDREC_WORKER_METRICS_HOST" "worker.metricsPort"
+  "VIDREC_DRAIN_S" "drainSeconds of api, encoder and worker"
   "VIDREC_HOST" "nothing: the API's address is the chart's" "VIDREC_PORT" "nothing: the API's port is the chart's"
   "VIDREC_ENCODER_MODEL" "encoder.modelPath" "VIDREC_ENCODER_MODELS" "encoder.modelsPath" "VIDREC_ENCODER_PROVIDER" "encoder.gpus"
-  "VIDREC_ENCODER_GPU_MEM_LIMIT_MB" "encoder.gpuMemoryLimitMb" }}
+  "VIDREC_ENCODER_GPU_MEM_LIMIT_MB" "encoder.gpuMemoryLimitMb" "VIDREC_ENCODER_HOST" "nothing: the address is the chart's"
+  "VIDREC_ENCODER_PORT" "nothing: the port is the chart's" }}
 {{- range $where, $given := dict "settings" .Values.settings "encoder.settings" .Values.encoder.settings }}
 {{- range $name, $value := $given }}
 {{- with get $own $name }}

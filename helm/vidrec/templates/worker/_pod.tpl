@@ -13,6 +13,8 @@ containers:
       {{- include "vidrec.env.milvus" $root | nindent 6 }}
       {{- include "vidrec.env.encoders" $root | nindent 6 }}
       {{- include "vidrec.env.store" $root | nindent 6 }}
+      - name: VIDREC_DRAIN_S
+        value: {{ .values.drainSeconds | quote }}
       - name: VIDREC_WORKER_METRICS_PORT
         value: {{ .values.metricsPort | quote }}
       - name: VIDREC_WORKER_METRICS_HOST
