@@ -27,6 +27,19 @@ DEFINITIONS = {
 }
 FREE = ("resources", "nodeSelector")
 """Values whose keys are Kubernetes' or the user's, although their default has some."""
+COMMON = {
+    "resources": "What a pod requests and may use.",
+    "nodeSelector": "Labels of the nodes that it may run on.",
+    "tolerations": "Taints of nodes that it bears.",
+    "priorityClassName": "Name of a PriorityClass; empty: the cluster's default.",
+    "podAnnotations": "Annotations of the pods.",
+    "minReplicas": "Fewest pods while something scales them.",
+    "maxReplicas": "Most pods while something scales them.",
+    "maxUnavailable": "How many pods a drain may take at a time, a number or a percentage.",
+    "enabled": "Whether there is one.",
+    "annotations": "Its annotations.",
+}
+"""What values mean whose name says it everywhere."""
 _TYPES = {bool: "boolean", int: "integer", float: "number", str: "string", list: "array", dict: "object"}
 _LINE = re.compile(r"^( *)([A-Za-z0-9_.\"/-]+):(?: |$)")
 
@@ -71,8 +84,8 @@ def schema_of(value: Any, path: str, said: dict[str, Comment]) -> dict[str, Any]
         made["additionalProperties"] = False
         made["properties"] = {k: schema_of(v, f"{path}.{k}", said) for k, v in value.items()}
     made |= comment.schema
-    if comment.text:
-        made["description"] = comment.text
+    if text := comment.text or COMMON.get(name):
+        made["description"] = text
     return made
 
 
@@ -101,8 +114,7 @@ def table(source: str) -> str:
             for name, inner in value.items():
                 walk(inner, f"{path}.{name}" if path else name)
             return
-        choice = comment.schema.get("enum")
-        meaning = comment.text or (f"one of {', '.join(f'`{c}`' for c in choice)}" if choice else "")
+        meaning = comment.text or COMMON.get(path.rpartition(".")[2], "")
         rows.append(f"| `{path}` | `{json.dumps(value, ensure_ascii=False)}` | {meaning.replace('|', chr(92) + '|')} |")
 
     walk(yaml.safe_load(source), "")

@@ -47,17 +47,16 @@ def sets(values: tuple[str, ...]) -> list[str]:
 
 
 @functools.cache
-def _rendered(values: tuple[str, ...], files: tuple[Path, ...], release: str) -> str:
-    named = [part for file in files for part in ("--values", str(file))]
-    done = run("template", release, str(CHART), "--namespace", "shops", *named, *sets(values))
+def _rendered(values: tuple[str, ...], files: tuple[Path, ...], release: str) -> tuple[Object, ...]:
+    given = [part for file in files for part in ("--values", str(file))]
+    done = run("template", release, str(CHART), "--namespace", "shops", *given, *sets(values))
     assert done.returncode == 0, done.stderr
-    return done.stdout
+    return tuple(document for document in yaml.load_all(done.stdout, Loader=yaml.CSafeLoader) if document)
 
 
 def render(*extra: str, files: tuple[Path, ...] = (), release: str = "shop") -> list[Object]:
-    """Objects of a release; with files of values these alone say what is given."""
-    text = _rendered(extra if files else (*GIVEN, *extra), files, release)
-    return [document for document in yaml.load_all(text, Loader=yaml.CSafeLoader) if document]
+    """Objects of a release, not to be changed; with files of values these alone say what is given."""
+    return list(_rendered(extra if files else (*GIVEN, *extra), files, release))
 
 
 def named(objects: list[Object], kind: str, name: str) -> Object:

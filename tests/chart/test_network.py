@@ -89,7 +89,7 @@ def test_stores_where_the_values_say_on_the_ports_of_their_addresses() -> None:
         "shop-worker",
     )
     reached = {rule["ports"][0]["port"]: rule.get("to") for rule in policy["spec"]["egress"]}
-    assert set(reached) == {53, 6432, 443, 9000, "http"}
+    assert set(reached) == {53, 6432, 443, 9000, 3001}
     assert reached[6432] == [{"ipBlock": {"cidr": "10.0.8.7/32"}}]
 
 

@@ -85,7 +85,7 @@ spec:
         matchLabels:
           {{- include "vidrec.selector" (dict "root" . "component" "encoder") | nindent 10 }}
   ports:
-    - { protocol: TCP, port: http }
+    - { protocol: TCP, port: 3001 }
 {{- end -}}
 
 {{- define "vidrec.reach.api" -}}
@@ -94,7 +94,7 @@ spec:
         matchLabels:
           {{- include "vidrec.selector" (dict "root" . "component" "api") | nindent 10 }}
   ports:
-    - { protocol: TCP, port: http }
+    - { protocol: TCP, port: 3000 }
 {{- end -}}
 
 {{/* Who may read metrics, on the port of that name. */}}
