@@ -40,7 +40,7 @@ bentofile=bento/cpu.yaml requirements=requirements/run.txt
 if [ "${GPU:-0}" = 1 ]; then bentofile=bentofile.yaml requirements=requirements/run-gpu.txt; fi
 bento=$("$python" -m bentoml build --bentofile "$bentofile" --output tag . | sed -n 's/^__tag__://p')
 "$python" -m bentoml containerize --backend "$engine" --image-tag "$encoder-without-model" "$bento"
-rm -rf "$out/context" && mkdir -p "$out/context" && cp -rL "$model" "$out/context/model"
+rm -rf "$out/context" && mkdir -p "$out/context" && cp -rL "$model" "$out/context/model" && chmod -R a+rX "$out/context"
 "$engine" build --tag "$encoder" --file images/model.Dockerfile --build-arg ENCODER="$encoder-without-model" "$out/context"
 
 "$python" images/sbom.py vidrec "$tag" requirements/run.txt milvus-lite faiss-cpu pandas >"$out/vidrec.cdx.json"

@@ -102,6 +102,8 @@ def test_grace_is_longer_than_the_drain(extra: tuple[str, ...]) -> None:
         for container in template["spec"]["containers"]:
             stop = container.get("lifecycle", {}).get("preStop", {}).get("exec", {}).get("command", ["sleep", "0"])
             drain = environment(container).get("VIDREC_DRAIN_S", "10")
+            if component == "encoder":
+                drain = dict(itertools.pairwise(container["args"]))["--timeout-graceful-shutdown"]
             assert int(stop[1]) + int(drain) < template["spec"].get("terminationGracePeriodSeconds", 30), component
 
 
