@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
+import shutil
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -337,6 +340,38 @@ def test_without_helm_the_pods_wait_for_the_schema() -> None:
             [wait] = pod["initContainers"]
             assert "vidrec migrate --check" in wait["command"][-1], component
     assert "Job" not in {o["kind"] for o in render("migrations.mode=none")}
+
+
+@pytest.mark.parametrize("tag", ["0.1.0", f"sha256:{'a' * 64}", "v1.2.3-with-a-long-name-of-a-branch_and_more"])
+def test_long_names_are_cut_and_stay_apart(tag: str) -> None:
+    long = "a-release-with-a-name-that-is-as-long-as-helm-lets-"
+    one, two = (render(*RICH, *JOB, f"image.tag={tag}", release=long + end) for end in ("1", "2"))
+    names = [{(o["kind"], o["metadata"]["name"]) for o in objects} for objects in (one, two)]
+    assert not names[0] & names[1]
+    assert max(len(name) for _, name in names[0]) <= 63
+    assert all(re.fullmatch(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?", name) for _, name in names[0])
+
+
+def test_the_cluster_may_choose_the_user() -> None:
+    for pod in pods(render("runAsUser=null")).values():
+        assert pod["securityContext"] == {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
+
+
+def test_the_notes_name_the_next_commands(tmp_path: Path) -> None:
+    """helm shows notes to a cluster alone: here they are rendered as if they were a manifest."""
+    copy = shutil.copytree(CHART, tmp_path / "vidrec")
+    (copy / "templates" / "NOTES.txt").rename(copy / "templates" / "notes.yaml")
+
+    def notes(*values: str) -> str:
+        return run("template", "shop", str(copy), "--debug", *sets((*GIVEN, *values))).stdout
+
+    said = notes()
+    assert "helm test shop --namespace default" in said
+    assert "exec deployment/shop-api -- vidrec keys create --role admin" in said
+    assert "port-forward service/shop-api 3000:80" in said
+    named = notes("auth=off", "ingress.enabled=true", "ingress.host=videos.example.com", "ingress.tlsSecret=tls")
+    assert "Open https://videos.example.com" in named
+    assert "Everybody who reaches the API may watch, upload and delete" in named
 
 
 def test_two_releases_share_no_name() -> None:

@@ -3,7 +3,17 @@
 {{/* Name of one component's objects: release first, so that two releases never collide. */}}
 {{- define "vidrec.name" -}}
 {{- $track := get . "track" | default "stable" -}}
-{{- printf "%s-%s%s" (.root.Release.Name | trunc 40 | trimSuffix "-") .component (ternary "" (printf "-%s" $track) (eq $track "stable")) -}}
+{{- $release := include "vidrec.short" (dict "name" .root.Release.Name "most" 40) -}}
+{{- printf "%s-%s%s" $release .component (ternary "" (printf "-%s" $track) (eq $track "stable")) -}}
+{{- end -}}
+
+{{/* A name of `most` characters at most: where it is cut, it ends with a digest of the whole. */}}
+{{- define "vidrec.short" -}}
+{{- if gt (len .name) (int .most) -}}
+{{- printf "%s-%s" (.name | trunc (int (sub .most 9)) | trimSuffix "-") (.name | sha256sum | trunc 8) -}}
+{{- else -}}
+{{- .name -}}
+{{- end -}}
 {{- end -}}
 
 {{- define "vidrec.selector" -}}
