@@ -106,9 +106,21 @@ versitygw: ## Build versitygw, an S3 server for tests, into build/tools where th
 	    GOBIN="$(CURDIR)/$(BIN)" CGO_ENABLED=0 go install github.com/versity/versitygw/cmd/versitygw@$(VERSITYGW_VERSION); }
 VERSITYGW_VERSION := v1.7.0
 
+.PHONY: images
+images: $(DEV)/.ready ## Build both images: REGISTRY=registry.example.com/team, TAG, GPU=1, MODEL=folder, PUSH=1
+	@REGISTRY="$(REGISTRY)" TAG="$(TAG)" GPU="$(GPU)" MODEL="$(MODEL)" PUSH="$(PUSH)" images/build.sh
+
+.PHONY: kind
+kind: $(DEV)/.ready ## Build images, start a kind cluster with the whole system, upload and ask for recommendations
+	@images/kind.sh
+
+.PHONY: chart
+chart: $(DEV)/.ready ## Make the chart's schema and README of the comments in its values
+	@$(DEV)/bin/python helm/generate.py
+
 .PHONY: k8s
-k8s: helm ## Render k8s/base from the chart
-	@PATH="$(CURDIR)/$(BIN):$$PATH" helm template vidrec helm/vidrec --values k8s/base/values.yaml > k8s/base/vidrec.yaml
+k8s: helm chart ## Render k8s/base from the chart
+	@PATH="$(CURDIR)/$(BIN):$$PATH" helm template vidrec helm/vidrec --skip-tests --values k8s/base/values.yaml > k8s/base/vidrec.yaml
 
 .PHONY: clean
 clean: ## Remove environments and build output; keeps data/
