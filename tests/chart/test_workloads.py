@@ -32,7 +32,7 @@ from vidrec.settings import Settings, load_settings
 try:
     from vidrec.encoder_settings import load_encoder_settings
 except ModuleNotFoundError:  # where they were before `vidrec encoder`
-    from bento.settings import load_encoder_settings
+    from vidrec.encoder_settings import load_encoder_settings
 
 pytestmark = needs_helm
 
