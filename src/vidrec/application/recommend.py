@@ -16,7 +16,7 @@ import numpy as np
 from vidrec import __version__
 from vidrec.application.cursor import Cursor
 from vidrec.application.explain import Item, Why, why_like_picture, why_like_watched
-from vidrec.application.ports import Database, VectorIndex
+from vidrec.application.ports import Database, UnitOfWork, VectorIndex
 from vidrec.application.segment_cache import SegmentCache
 from vidrec.application.spotlight import Spotlight
 from vidrec.domain.errors import Conflict, IndexUnavailable, InvalidCursor, NotFound, StoreUnavailable
@@ -215,7 +215,8 @@ class Recommender:
             candidates=tuple(_distinct([*checked, *unchecked], shown, seen)[:MAX_CANDIDATES]),
         )
         with self._database.transaction() as uow:
-            uow.recommendations.add(record)
+            if _is_known(uow, query.user_id, cutoff):
+                uow.recommendations.add(record)
         return record, model
 
     def _current_profile(
@@ -231,7 +232,8 @@ class Recommender:
         profile = build_profile(user_id, model.version, history, embeddings, cutoff=cutoff, now=utc_now())
         if not self._some_will_be_indexed([v for v in liked if v not in embeddings], model.version):
             with self._database.transaction() as uow:
-                uow.profiles.put(profile)
+                if _is_known(uow, user_id, cutoff):
+                    uow.profiles.put(profile)
         return profile
 
     def _some_will_be_indexed(self, video_ids: Sequence[str], model_version: str) -> bool:
@@ -342,6 +344,11 @@ def _recorded(profile: UserProfile | None) -> tuple[Mapping[str, Any], ...]:
     return tuple(
         {"video_id": i.video_id, "importance": round(i.importance, 6), "members": list(i.members)} for i in interests
     )
+
+
+def _is_known(uow: UnitOfWork, user_id: str, cutoff: int) -> bool:
+    """Whether what was read of the user is still there: else the user was erased meanwhile, and nothing is written."""
+    return uow.interactions.cutoff(user_id) >= cutoff
 
 
 def _named(record: RecommendationRecord) -> set[str]:
