@@ -34,6 +34,7 @@ QUERIES: dict[str, Callable[[UnitOfWork], object]] = {
     "profile": lambda uow: uow.profiles.get("mina", "m"),
     "recommendation": lambda uow: uow.recommendations.get(ID),
     "receipt": lambda uow: uow.receipts.get(ID),
+    "traces of a user": lambda uow: uow.traces.of_user("u"),
     "upload": lambda uow: uow.uploads.find("b", "k"),
     "uploads that wait": lambda uow: uow.uploads.waiting(100),
     "progress": lambda uow: uow.progress.get([ID]),

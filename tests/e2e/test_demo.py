@@ -16,6 +16,7 @@ from tests.servers import wait_until
 from tests.systems import RunningSystem, get
 from vidrec.demo import DEMO_USERS, clips
 from vidrec.demo.library import family_members
+from vidrec.domain.capacity import TOLERANCE, segments_of
 from vidrec.model.published import BETTER_WEIGHTS
 
 ROOT = Path(__file__).parents[2]
@@ -45,6 +46,12 @@ def test_the_demo_library_is_whole(demo: RunningSystem) -> None:
     assert len({video["category"] for video in videos}) >= 8
     names = [clip.path for clip in clips()]
     assert {Path(name).suffix for name in names} == {".webm", ".mp4"}
+
+
+def test_it_has_as_many_segments_as_capacity_says(demo: RunningSystem) -> None:
+    videos = [video for video in get(f"{demo.url}/videos", limit=100).json()["items"] if video["segment_count"]]
+    expected = sum(segments_of(video["duration_s"] / 60) for video in videos)
+    assert 1 / TOLERANCE < sum(video["segment_count"] for video in videos) / expected < TOLERANCE
 
 
 def test_it_says_plainly_that_the_model_is_untrained(demo: RunningSystem) -> None:

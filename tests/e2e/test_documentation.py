@@ -21,7 +21,7 @@ from tests.clips import VP9, draw
 from tests.documentation import ROOT, commands
 from tests.systems import RunningSystem, get, keyed_api, new_key
 
-PAGES = ("README.md", "docs/api.md", "docs/models.md", "loadtest/README.md")
+PAGES = ("README.md", "docs/api.md", "docs/models.md", "docs/scale.md", "loadtest/README.md")
 SIGNED = "$PresignedURL"
 KEY = "$VIDREC_API_KEY"
 ADDRESS = "http://127.0.0.1:3000"
@@ -41,13 +41,14 @@ CURL = [(page, command) for page in PAGES for command in commands(page) if comma
 KEYS = [command for page in PAGES for command in commands(page) if command.startswith("vidrec keys ")]
 KEYED = [(page, command) for page, command in CURL if KEY in command]
 BARE = [shown for shown in CURL if shown not in KEYED]
+SCALE = commands("docs/scale.md")
 LOCUST = [command for page in PAGES for command in commands(page) if "locust" in command]
 START_S = 300.0
 
 
 def test_no_command_is_left_out() -> None:
     shown = {command for page in PAGES for command in commands(page)}
-    assert shown == {*RUN_BY, *(command for _, command in CURL), *KEYS, *LOCUST}
+    assert shown == {*RUN_BY, *(command for _, command in CURL), *KEYS, *SCALE, *LOCUST}
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not here")
@@ -90,6 +91,14 @@ def test_curl_with_a_key(demo: RunningSystem) -> None:
 @pytest.mark.parametrize("command", KEYS)
 def test_keys(demo: RunningSystem, command: str) -> None:
     done = demo.cli(*shlex.split(command)[1:])
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("command", SCALE)
+def test_scale(demo: RunningSystem, command: str) -> None:
+    words = [sys.executable, "-m", "vidrec", *shlex.split(command)[1:]]
+    here = {**os.environ, "VIDREC_DATA_DIR": str(demo.data)}
+    done = subprocess.run(words, env=here, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
 
 

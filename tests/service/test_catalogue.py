@@ -210,6 +210,7 @@ def test_a_deleted_video_is_gone_at_once_and_all_of_it_when_the_receipt_says_so(
 
 def test_right_after_the_answer_no_route_tells_of_the_video(system: System) -> None:
     gone = system.library.families["sea"][1]
+    system.encoder.target = system.library.index.videos(MODEL, [gone])[gone]
     for user in ("ann", "bob"):
         system.post_events(
             {"user_id": user, "external_id": "sea-1", "type": "like"},
@@ -227,8 +228,10 @@ def test_right_after_the_answer_no_route_tells_of_the_video(system: System) -> N
         system.get("/videos", q="sea-2")["items"],
         system.get("/recommend", userid="eve", cursor=shown["next_cursor"])["items"] if shown["next_cursor"] else [],
         system.get(f"/recommendations/{shown['recommendation_id']}")["candidates"],
+        system.client.post("/search/image", params={"n": 100}, content=b"picture of the sea").json()["items"],
     ]
     assert [gone in str(items) for items in answers] == [False] * len(answers)
+    assert answers[-1]
     for path in ("", "/stream", "/download", "/thumbnail", "/segments/0", "/similar"):
         assert system.client.get(f"/videos/{gone}{path}").status_code == 404, path
 

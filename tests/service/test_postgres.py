@@ -12,6 +12,7 @@ import pytest
 
 from tests.postgres import Postgres, running_postgres
 from tests.servers import wait_until
+from tests.service import test_catalogue as suite
 from tests.service.conftest import Start, System
 from vidrec.adapters.sql import migrate
 from vidrec.domain.models import InteractionType
@@ -127,3 +128,7 @@ def test_every_acknowledged_event_is_there_after_a_crash(system: System, server:
     told = system.client.post("/events", json=again)
     assert told.status_code == 202
     assert told.json()["repeated"] == len(acknowledged)
+
+
+test_nothing_tells_of_a_deleted_video = suite.test_right_after_the_answer_no_route_tells_of_the_video
+test_nothing_tells_of_an_erased_user = suite.test_right_after_the_answer_no_route_tells_of_the_user

@@ -67,7 +67,8 @@ class UserProfiles:
         missing = [row.video_id for row in history if row.weight > 0 and row.video_id not in embeddings]
         if not self._some_will_be_indexed(missing, model.version):
             with self._database.transaction() as uow:
-                uow.profiles.put(profile)
+                if is_known(uow, user_id, cutoff):
+                    uow.profiles.put(profile)
         return profile
 
     def refresh(self, user_id: str) -> UserProfile | None:
@@ -99,7 +100,8 @@ class UserProfiles:
         if video_id not in (None, interest.video_id):
             raise Conflict(f"the profile has changed: {video_id} does not stand for interest {number} any more")
         with self._database.transaction() as uow:
-            uow.interactions.remove_interest(user_id, {interest.video_id, *interest.members})
+            if profile and is_known(uow, user_id, profile.cutoff):  # nothing is written of a user who was erased
+                uow.interactions.remove_interest(user_id, {interest.video_id, *interest.members})
 
     def _embeddings(
         self, model: ModelVersion, history: Sequence[WatchedVideo], removed: Sequence[frozenset[str]]
@@ -117,6 +119,11 @@ class UserProfiles:
             videos = uow.catalogue.get(video_ids)
             never = uow.catalogue.unindexable(video_ids, model_version)
         return any(video.status is not VideoStatus.FAILED and video.id not in never for video in videos.values())
+
+
+def is_known(uow: UnitOfWork, user_id: str, cutoff: int) -> bool:
+    """Whether what was read of the user is still there: else the user was erased meanwhile, and nothing is written."""
+    return uow.interactions.cutoff(user_id) >= cutoff
 
 
 def _kept(uow: UnitOfWork, user_id: str) -> tuple[ModelVersion | None, UserProfile | None, int]:

@@ -17,7 +17,7 @@ from vidrec import __version__
 from vidrec.application.cursor import Cursor
 from vidrec.application.explain import Item, Why, why_like_picture, why_like_watched
 from vidrec.application.ports import Database, VectorIndex
-from vidrec.application.profiles import UserProfiles
+from vidrec.application.profiles import UserProfiles, is_known
 from vidrec.application.retrieval import Retrieval, Retrieved
 from vidrec.application.segment_cache import SegmentCache
 from vidrec.application.spotlight import Spotlight
@@ -215,7 +215,8 @@ class Recommender:
             candidates=(*near, *(c for c in kept if c.interest is None))[:MAX_CANDIDATES],
         )
         with self._database.transaction() as uow:
-            uow.recommendations.add(record)
+            if is_known(uow, query.user_id, cutoff):
+                uow.recommendations.add(record)
         return record, model
 
     def _cold(self, only: VideoFilter, drop: set[str], limit: int) -> list[Candidate]:

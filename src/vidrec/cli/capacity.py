@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Annotated
 
@@ -28,6 +29,7 @@ def command(
         float, typer.Option(min=0.1, help="What `make bench-gpu` measures on your card.")
     ] = GPU_FRAMES_PER_S,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+    as_markdown: Annotated[bool, typer.Option("--markdown", help="The table of docs/scale.md.")] = False,
 ) -> None:
     """Tell what a library takes: vectors, memory, storage, hours of encoding, database; with the formula of each."""
     lines = capacity(
@@ -46,6 +48,9 @@ def command(
     if as_json:
         emit_json([asdict(line) for line in lines])
         return
+    if as_markdown:
+        typer.echo(markdown(lines))
+        return
     from rich.table import Table
 
     table = Table("", "", "formula", "constants", box=None, pad_edge=False)
@@ -53,6 +58,12 @@ def command(
         table.add_row(line.name, shown(line), line.formula, line.source)
     stdout().print(table, markup=False)
     say(f"libraries differ: expect these within a factor of {TOLERANCE:g}")
+
+
+def markdown(lines: Sequence[Line]) -> str:
+    """The table for a page."""
+    rows = [f"| {line.name} | {shown(line)} | {line.formula} | {line.source} |" for line in lines]
+    return "\n".join(["| | | formula | constants |", "|---|---|---|---|", *rows])
 
 
 def shown(line: Line) -> str:

@@ -172,6 +172,25 @@ def test_a_watched_video_without_a_vector_makes_no_profile_anew_each_time(
     assert [reads_vectors(), reads_vectors()] == [True, True], "it will have a vector: looked for each time"
 
 
+def test_nothing_is_written_of_a_user_who_is_erased_meanwhile(
+    library: Library, recommender: Recommender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library.act("ann", library.families["sea"][0])
+    search = library.index.search
+
+    def erased(*arguments: object, **more: object) -> object:
+        with library.database.transaction() as uow:
+            uow.interactions.erase_user("ann")
+            uow.profiles.erase_user("ann")
+            uow.recommendations.erase_user("ann")
+        return search(*arguments, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(library.index, "search", erased)
+    assert recommender.recommend(Query(user_id="ann", n=3)).items
+    with library.database.snapshot() as uow:
+        assert set(uow.traces.of_user("ann").values()) == {0}
+
+
 def test_a_cursor_of_somebody_else_is_refused(library: Library, recommender: Recommender) -> None:
     cursor = recommender.recommend(Query(user_id="ann", n=3)).next_cursor
     with pytest.raises(InvalidCursor):

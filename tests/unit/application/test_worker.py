@@ -423,12 +423,12 @@ def test_deleting_just_before_the_end_takes_back_what_was_written(rig: Rig) -> N
 
         def upsert(self, model: ModelVersion, video: VideoVector, segments: Sequence[Segment]) -> None:
             Eraser(rig.database, rig.queue).erase_video(video.video_id)
-            rig.worker(lease_s=0.5).run(threading.Event(), until_empty=True)
+            rig.worker(lease_s=1.0).run(threading.Event(), until_empty=True)
             super().upsert(model, video, segments)
 
     rig.index = Deleting()
     video_id = rig.add()
-    rig.work()
+    rig.work(lease_s=1.0)
     assert rig.index.count(MODEL) == (0, 0)
     assert rig.kept(video_id) == []
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import math
+import shlex
 from dataclasses import replace
 
 import pytest
 
+from tests.documentation import ROOT, commands
+from vidrec.cli import main
 from vidrec.domain.capacity import (
     MAX_SEGMENT_S,
     MIN_SEGMENT_S,
@@ -62,3 +66,24 @@ def test_every_line_shows_its_formula_and_where_its_constants_come_from() -> Non
         assert line.formula
         assert line.source
         assert line.unit in ("", "bytes", "hours")
+
+
+def test_the_page_shows_what_the_command_says(capsys: pytest.CaptureFixture[str]) -> None:
+    [command] = [line for line in commands("docs/scale.md") if "capacity" in line and "--json" not in line]
+    with pytest.raises(SystemExit):
+        main([*shlex.split(command)[1:], "--markdown"])
+    page = (ROOT / "docs/scale.md").read_text()
+    table = page.partition("<!-- capacity -->\n")[2].partition("<!-- /capacity -->")[0]
+    assert table == capsys.readouterr().out, f"write it anew: {command} --markdown"
+
+
+def test_programs_get_every_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as exit_:
+        main(["capacity", "--videos", "10", "--minutes", "1.5", "--dimension", "128", "--json"])
+    assert exit_.value.code == 0
+    lines = json.loads(capsys.readouterr().out)
+    assert {"name", "value", "unit", "formula", "source"} == set(lines[0])
+    assert [line["name"] for line in lines if "index of" in line["name"]] == ["index of videos, 128"]
+    with pytest.raises(SystemExit) as exit_:
+        main(["capacity", "--videos", "0", "--minutes", "1"])
+    assert exit_.value.code == 2
