@@ -12,10 +12,12 @@ from pathlib import Path
 from bench import report
 from vidrec.adapters.tables import read_table
 from vidrec.application.evaluate_interactions import (
+    ALL,
     COLD_AMONG_COLD,
     COLD_ITEMS,
     CONTENT,
     RANDOM,
+    WARM_USERS,
     Comparison,
     Options,
     compare,
