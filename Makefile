@@ -64,8 +64,9 @@ bench: $(DEV)/.ready ## Measure: encoder, search, decode, ingest, recommend, upl
 	$(foreach part,encoder search decode ingest recommend upload memory pictures readout,$(DEV)/bin/python -m bench.$(part)$(newline))
 
 .PHONY: quality
-quality: $(DEV)/.ready ## Measure how well the encoders put like beside like; writes docs/quality.md (needs the test media)
+quality: $(DEV)/.ready ## Measure how well encoders put like beside like and recommenders find what was liked; writes docs/quality.md (needs the test media)
 	$(DEV)/bin/python -m bench.quality
+	$(DEV)/bin/python -m bench.recommenders
 
 .PHONY: bench-scale
 bench-scale: $(DEV)/.ready ## Measure what a cluster is for: 10 million interactions (5 GB of disk), 100,000 videos, a long video over workers

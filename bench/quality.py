@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from bench import report
+from bench import recommenders, report
 from vidrec.adapters.labelled_pictures import read_labelled_pictures
 from vidrec.adapters.onnx_encoder import OnnxEncoder
 from vidrec.application.evaluate_retrieval import CHANCE, HISTOGRAM, MODEL, Labelled, Report
@@ -78,6 +78,7 @@ def main() -> None:
             of_pictures[name] = pictures_report(photographs.frames, photographs.labels, encode)
             of_clips[name] = clips_report(clips, source, encode)
     one, other = next(iter(of_pictures.values())), next(iter(of_clips.values()))
+    kept = PAGE.read_text().partition(recommenders.BEGIN)[1:] if PAGE.exists() else ()
     PAGE.write_text(
         f"{HEAD}\n## Photographs\n\n{one.items} of Caltech-101 in {one.labels} kinds.\n\n"
         + report.table(("", "mAP", "recall@1"), rows(of_pictures))
@@ -85,6 +86,7 @@ def main() -> None:
         "with others to be found.\n\n"
         + report.table(("", "mAP", "recall@1", "near-duplicates found"), rows(of_clips))
         + f"\n\n{report.machine()}\n"
+        + "".join(("\n", *kept) if any(kept) else ())
     )
     print(PAGE.read_text())
 

@@ -21,12 +21,12 @@ RANDOM, POPULAR, CO_WATCH, EASE, CONTENT, HYBRID = "random", "popular", "co-watc
 EASE_FEATURES = "EASE with features"
 BLENDED = (POPULAR, CO_WATCH, EASE_FEATURES, CONTENT)
 """What a hybrid is made of, in the order of its weights."""
-ALL, COLD_USERS, HEAVY_USERS = "all", "cold users", "heavy users"
+ALL, COLD_USERS, WARM_USERS, HEAVY_USERS = "all", "cold users", "warm users", "heavy users"
 COLD_ITEMS, COLD_AMONG_COLD = "cold items", "cold items among cold"
 """Targets that nobody met before, of users of whom something is known: found among all items, and among those that
 nobody met."""
 COLD_USER = 5
-"""Users with fewer liked items before the window are cold."""
+"""Users with fewer liked items before the window are cold, the others warm."""
 HEAVY_SHARE = 0.2
 """This share of the users, those with the most liked items, are heavy."""
 L2 = (10.0, 50.0, 200.0, 800.0)
@@ -315,7 +315,8 @@ class _Measured:
         for name, by_method in self._cold.items():
             if by_method:
                 found[name] = self._slice({method: np.array(rows) for method, rows in by_method.items()}, cold)
-        for name, chosen in ((COLD_USERS, lengths < COLD_USER), (HEAVY_USERS, heavy)):
+        cold_user = lengths < COLD_USER
+        for name, chosen in ((COLD_USERS, cold_user), (WARM_USERS, ~cold_user), (HEAVY_USERS, heavy)):
             if chosen.any():
                 found[name] = self._slice({n: rows[chosen] for n, rows in of_all.items()}, targets[chosen])
         return found

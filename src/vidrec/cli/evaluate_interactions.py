@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -98,14 +98,17 @@ def _files(
 def _library(settings: Settings) -> tuple[InteractionLog, FeaturesAt]:
     from vidrec.application.library_interactions import library_log
     from vidrec.bootstrap import open_database, open_index
-    from vidrec.cli.index import reachable_index
+    from vidrec.cli.index import PATIENCE_S, reachable_index
+    from vidrec.supervisor.system import settings_of_running
 
     if not settings.database_url and not (settings.data_dir / "vidrec.db").exists():
         raise InvalidInput(
             f"there is no library in {settings.data_dir}: name a file, or a folder by --data", field="data"
         )
+    settings = settings.model_copy(update={"milvus_timeout_s": max(settings.milvus_timeout_s, PATIENCE_S)})
+    running = settings_of_running(settings)
     with (
-        reachable_index(settings) as here,
+        nullcontext(running) if running is not None else reachable_index(settings) as here,
         closing(open_database(here)) as database,
         closing(open_index(here)) as index,
         stderr.status("reading the library"),

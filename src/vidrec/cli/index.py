@@ -94,7 +94,10 @@ def reachable_index(settings: Settings) -> Iterator[Settings]:
     from vidrec.supervisor.system import System, locked
 
     if not settings.vectors_dir.is_dir():
-        raise InvalidInput(f"there are no vectors in {settings.vectors_dir}: name their server by --from", field="from")
+        raise InvalidInput(
+            f"there are no vectors in {settings.vectors_dir}: name their server (--from, VIDREC_MILVUS_URI)",
+            field="from",
+        )
     with locked(settings.data_dir), System(settings, say) as system:
         system.start_milvus()
         system.wait_until_ready("milvus")

@@ -161,7 +161,10 @@ def test_movielens(test_data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(folder / "ratings.csv", *NAMES, *features, "--json") == 0
     found = json.loads(capsys.readouterr().out)
     everybody = found["slices"]["all"]
-    assert everybody["hybrid"]["ratio"]["value"] >= 0.99
+    # Floors: the figures themselves, which docs/quality.md has, move a little with the arithmetic of the machine.
+    assert everybody["hybrid"]["ratio"]["value"] >= 0.97
     values = {method: measured["ndcg@10"]["value"] for method, measured in everybody["methods"].items()}
     assert values["EASE"] > values["popular"] > 10 * values["random"]
     assert values["hybrid"] > 0.28
+    cold = found["slices"]["cold items among cold"]["methods"]
+    assert cold["content"]["ndcg@10"]["value"] >= 2 * cold["random"]["ndcg@10"]["value"]
