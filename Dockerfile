@@ -21,7 +21,7 @@ COPY src src
 # Compiled here: at run time nothing can be written beside the code.
 RUN uv pip install --no-cache --python /opt/vidrec/bin/python --no-deps --build-constraints requirements/build.txt . \
  && /opt/vidrec/bin/python -m compileall -q /opt/vidrec/lib \
- && install -d -m 2775 -g 0 /data
+ && install -d -m 2775 -o 10001 -g 0 /made/data
 
 FROM ${PYTHON}
 ARG VERSION=0.1.0
@@ -31,7 +31,8 @@ LABEL org.opencontainers.image.title="vidrec" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.version="${VERSION}"
 COPY --from=build /opt/vidrec /opt/vidrec
-COPY --from=build --chown=10001:0 /data /data
+# Copied with what it lies in, so that it keeps its mode.
+COPY --from=build /made/ /
 ENV PATH=/opt/vidrec/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 HOME=/tmp \
     VIDREC_DATA_DIR=/data VIDREC_AUTH=keys
 # A number, so that Kubernetes can see that it is not root; group 0, so that any other number may write to /data too.

@@ -19,7 +19,7 @@ containers:
         value: {{ .values.metricsPort | quote }}
       - name: VIDREC_WORKER_METRICS_HOST
         value: "0.0.0.0"
-      {{- include "vidrec.env.settings" $root | nindent 6 }}
+      {{- with include "vidrec.env.settings" $root | trim }}{{ . | nindent 6 }}{{ end }}
     ports:
       - { name: metrics, containerPort: {{ int .values.metricsPort }} }
     startupProbe:
