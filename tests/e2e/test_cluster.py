@@ -29,7 +29,7 @@ from vidrec.settings import load_settings
 
 log = logging.getLogger(__name__)
 
-pytestmark = [pytest.mark.full, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.full, pytest.mark.timeout(600)]
 
 SOURCES = ("testsrc2", "smptebars", "yuvtestsrc", "rgbtestsrc")
 UPLOAD_EVERY_S, EVENT_EVERY_S, ASK_EVERY_S = 2.5, 0.2, 0.3
@@ -265,7 +265,7 @@ def end_processes(cluster: Cluster, load: Load) -> None:
     load.phase = "some were told to end"
     ending = [cluster.workers[1], cluster.apis[1]]
     cluster.apis[1] = replaced(cluster.api())  # no more requests come
-    assert [server.terminate() for server in ending] == [0, 0]
+    assert [server.terminate(PATIENCE_S) for server in ending] == [0, 0]
     cluster.workers[1] = replaced(cluster.worker())
     load.phase = "all well"
 
