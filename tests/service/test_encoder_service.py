@@ -146,6 +146,15 @@ def test_no_model_is_one_sentence(tmp_path: Path) -> None:
     assert "Traceback" not in str(failed.value)
 
 
+@pytest.mark.full
+@pytest.mark.parametrize("name", ["VIDREC_LEASES_S", "VIDREC_ENCODER_MODLE"])
+def test_a_misspelt_setting_is_one_sentence(name: str, model: Path, tmp_path: Path) -> None:
+    with pytest.raises(ServerFailed) as failed:
+        encoder_server(model, tmp_path, **{name: "x"}).start()
+    assert f"error: {name} is not a setting" in str(failed.value)
+    assert "Traceback" not in str(failed.value)
+
+
 def test_kill_9_of_the_parent_leaves_nothing(model: Path, tmp_path: Path) -> None:
     server = encoder_server(model, tmp_path)
     server.start()
