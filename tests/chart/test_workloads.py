@@ -27,16 +27,11 @@ from tests.chart.charts import (
     sets,
     templates,
 )
-from vidrec.settings import Settings, load_settings
-
-try:
-    from vidrec.encoder_settings import load_encoder_settings
-except ModuleNotFoundError:  # where they were before `vidrec encoder`
-    from vidrec.encoder_settings import load_encoder_settings
+from vidrec.encoder_settings import load_encoder_settings
+from vidrec.settings import load_settings
 
 pytestmark = needs_helm
 
-NOT_YET = {"VIDREC_DRAIN_S"} - {f"VIDREC_{name.upper()}" for name in Settings.model_fields}
 JOB = ("migrations.mode=job",)
 ALL = pytest.mark.parametrize("extra", [(), RICH, JOB], ids=["default", "rich", "job"])
 
@@ -159,7 +154,7 @@ def test_every_variable_is_a_setting_of_the_process_that_gets_it(
             assert len(given) == len(container["env"]), "a variable is there twice"
             with monkeypatch.context() as process:
                 for name, value in given.items():
-                    if name.startswith("VIDREC_") and name not in NOT_YET:
+                    if name.startswith("VIDREC_"):
                         process.setenv(name, value if isinstance(value, str) else "sqlite:///long-enough-for-a-secret")
                 if component == "encoder":
                     assert load_encoder_settings().queue == 99
@@ -246,7 +241,7 @@ def test_the_object_store_as_the_settings_read_it(monkeypatch: pytest.MonkeyPatc
     given = environment(found["worker"]["containers"][0])
     assert given["AWS_ACCESS_KEY_ID"] == ("aws", "AWS_ACCESS_KEY_ID")
     for name, value in given.items():
-        if name.startswith("VIDREC_") and name not in NOT_YET:
+        if name.startswith("VIDREC_"):
             monkeypatch.setenv(name, value if isinstance(value, str) else f"sqlite:///{'x' * 32}")
     settings = load_settings()
     assert (settings.media_url, settings.s3_path_style) == ("s3://media/vidrec", True)
