@@ -30,7 +30,7 @@ train-env: $(TRAIN)/.ready ## Make .venv-train, which holds torch, for `vidrec m
 
 .PHONY: test
 test: $(DEV)/.ready ## Run the tests: unit, contract, service, e2e (under 10 minutes, no root)
-	$(DEV)/bin/python -m pytest -m "not full" $(ARGS)
+	$(DEV)/bin/python -m pytest -m "not full and not cluster" $(ARGS)
 
 .PHONY: test-deps
 test-deps: ## Install the Debian packages that test-full can use (the only step that needs root)
@@ -42,6 +42,10 @@ test-full: $(DEV)/.ready $(TRAIN)/.ready helm versitygw ## Run the long tests to
 	$(TRAIN)/bin/python -m pytest tests/full $(ARGS)
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(DEV)/bin/python -m pytest -m full --ignore=tests/full $(ARGS)
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(DEV)/bin/python -m pytest tests/chart $(ARGS)
+
+.PHONY: test-cluster
+test-cluster: $(DEV)/.ready helm cluster-tools ## Test chart and manifests on a real control plane with fake nodes (needs Go; builds it once, 20 minutes)
+	$(DEV)/bin/python -m pytest tests/cluster -m cluster $(ARGS)
 
 .PHONY: screenshots
 screenshots: $(DEV)/.ready ## Write docs/images: the pages of a running demo (needs chromium: make test-deps)
@@ -118,6 +122,41 @@ kind: $(DEV)/.ready ## Build images, start a kind cluster with the whole system,
 .PHONY: chart
 chart: $(DEV)/.ready ## Make the chart's schema and README of the comments in its values
 	@$(DEV)/bin/python helm/generate.py
+
+.PHONY: cluster-tools
+cluster-tools: ## Build Kubernetes' control plane, kwok, metrics-server and etcd into build/tools where Go is there
+	@[ -e $(CLUSTER_STAMP) ] || ! command -v go >/dev/null || $(MAKE) $(CLUSTER_STAMP)
+KUBERNETES_VERSION := v1.36.4
+KWOK_VERSION := v0.8.0
+METRICS_SERVER_VERSION := v0.8.0
+KEDA_VERSION := v2.21.0
+PROMETHEUS_OPERATOR_VERSION := v0.85.0
+GATEWAY_API_VERSION := v1.6.3
+CLUSTER_STAMP := build/tools/cluster-$(KUBERNETES_VERSION)-$(KWOK_VERSION)-$(METRICS_SERVER_VERSION)-$(KEDA_VERSION)-$(PROMETHEUS_OPERATOR_VERSION)-$(GATEWAY_API_VERSION)
+# Without these the binaries take themselves for a version that Helm and the chart refuse.
+KUBERNETES_STAMP := -X k8s.io/component-base/version.gitVersion=$(KUBERNETES_VERSION) -X k8s.io/component-base/version.gitMajor=1 \
+  -X k8s.io/component-base/version.gitMinor=36
+# Compiling with fewer processes at a time (GOBUILD="-p 1") leaves the machine to others.
+GOBUILD ?=
+GO_INSTALL = GOBIN="$(CURDIR)/$(BIN)" CGO_ENABLED=0 go install $(GOBUILD)
+# Folder of a module's source, fetched and checked by Go.
+go_module = $$(cd / && go mod download -json $(1) | sed -n 's/^\t"Dir": "\(.*\)",*$$/\1/p')
+$(CLUSTER_STAMP):
+	@echo "building Kubernetes $(KUBERNETES_VERSION) and what goes with it (about twenty minutes the first time)"
+	@cd tests/cluster/tools && $(GO_INSTALL) -ldflags "-s -w $(KUBERNETES_STAMP)" \
+	  $(addprefix k8s.io/kubernetes/cmd/,kube-apiserver kube-controller-manager kube-scheduler kubectl)
+	@cd tests/cluster/tools && CGO_ENABLED=0 go build $(GOBUILD) -ldflags "-s -w" -o "$(CURDIR)/$(BIN)/etcd" go.etcd.io/etcd/server/v3
+	@cd / && $(GO_INSTALL) -ldflags "-s -w" $(addsuffix @$(KWOK_VERSION),$(addprefix sigs.k8s.io/kwok/cmd/,kwok kwokctl))
+	@cd / && $(GO_INSTALL) -ldflags "-s -w -X k8s.io/client-go/pkg/version.gitVersion=$(METRICS_SERVER_VERSION)" \
+	  sigs.k8s.io/metrics-server/cmd/metrics-server@$(METRICS_SERVER_VERSION)
+	@rm -rf build/tools/crds build/tools/kwok build/tools/metrics-server && mkdir -p build/tools/crds build/tools/kwok
+	@cp -r "$(call go_module,sigs.k8s.io/metrics-server@$(METRICS_SERVER_VERSION))"/manifests/base build/tools/metrics-server
+	@cp "$(call go_module,github.com/kedacore/keda/v2@$(KEDA_VERSION))"/config/crd/bases/keda.sh_*.yaml build/tools/crds
+	@cp "$(call go_module,github.com/prometheus-operator/prometheus-operator@$(PROMETHEUS_OPERATOR_VERSION))"/example/prometheus-operator-crd/*_{servicemonitors,podmonitors,prometheusrules}.yaml build/tools/crds
+	@cp "$(call go_module,sigs.k8s.io/gateway-api@$(GATEWAY_API_VERSION))"/config/crd/standard/*_{gateways,gatewayclasses,httproutes}.yaml build/tools/crds
+	@stages="$(call go_module,sigs.k8s.io/kwok@$(KWOK_VERSION))/kustomize/stage"; \
+	  cp "$$stages"/node/fast/node-*.yaml "$$stages"/node/heartbeat-with-lease/node-*.yaml "$$stages"/pod/fast/pod-*.yaml build/tools/kwok
+	@chmod -R u+w build/tools/crds build/tools/kwok build/tools/metrics-server && touch $@
 
 .PHONY: k8s
 k8s: helm chart ## Render k8s/base from the chart
