@@ -20,7 +20,7 @@ import psycopg
 import pytest
 
 from tests.clips import draw
-from tests.cluster import Cluster, running_cluster
+from tests.replicas import Cluster, running_cluster
 from tests.servers import Server, wait_until
 from vidrec.adapters.sql import SqlDatabase
 from vidrec.bootstrap import open_queue
