@@ -54,11 +54,13 @@ def test_it_has_as_many_segments_as_capacity_says(demo: RunningSystem) -> None:
     assert 1 / TOLERANCE < sum(video["segment_count"] for video in videos) / expected < TOLERANCE
 
 
-def test_it_says_plainly_that_the_model_is_untrained(demo: RunningSystem) -> None:
+def test_it_names_the_weights_in_use_and_better_ones(demo: RunningSystem) -> None:
     answer = get(f"{demo.url}/recommend", userid="mina").json()
-    assert "untrained" in answer["notice"]
-    assert BETTER_WEIGHTS in answer["notice"]
-    assert "UNTRAINED" in demo.said
+    assert answer["model"]["trained"]
+    assert "built-in" in answer["model"]["name"]
+    assert answer["notice"] is None
+    assert "the weights are the built-in ones" in demo.said
+    assert BETTER_WEIGHTS in demo.said
 
 
 @pytest.mark.parametrize("user", DEMO_USERS)

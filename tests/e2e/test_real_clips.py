@@ -59,7 +59,7 @@ def test_likeness_finds_what_people_call_alike(
     system: RunningSystem, labels: dict[str, dict[str, str]], videos: dict[str, str]
 ) -> None:
     """For each user who watched two clips of one kind, the next ones: far more of that kind than chance would show.
-    The default weights are untrained, so kinds are told by how they look, not by what they mean."""
+    The built-in weights know no meaning, so kinds are told by how they look."""
     kinds: dict[str, list[str]] = defaultdict(list)
     for name in sorted(videos):
         if labels[name]["category"] != "misc":

@@ -100,7 +100,6 @@ def test_a_package_without_weights_starts_untrained(tmp_path: Path, monkeypatch:
         export("resnet18", "built-in", tmp_path / "models")
 
 
-@pytest.mark.skipif(not built_in.has_built_in(), reason="this package comes without weights")
 def test_what_is_shipped_is_whole_and_small() -> None:
     card = built_in.read_card()
     for name in card.sha256:

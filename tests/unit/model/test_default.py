@@ -1,4 +1,4 @@
-"""The untrained default model and what is written beside it."""
+"""The model that the first command starts with, untrained ones, and what is written beside a model."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pytest
 from vidrec.domain.errors import InvalidModel
 from vidrec.model.default import ensure_default_model
 from vidrec.model.encoder import in_precision
+from vidrec.model.export import export
 from vidrec.model.frames import generated_frames
 from vidrec.model.graph import ARCHITECTURES, build, state_shapes
 from vidrec.model.manifest import MANIFEST_FILE, ONNX_FILE, load_model_dir, stored_models, verify
@@ -20,9 +21,15 @@ from vidrec.model.untrained import untrained_weights
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with an untrained model."""
     folder = tmp_path_factory.mktemp("models")
-    ensure_default_model(folder)
+    export("resnet18", "untrained", folder, precision="int8")
     return folder
+
+
+def graph_of(models: Path) -> Path:
+    [folder] = stored_models(models)
+    return folder / ONNX_FILE
 
 
 def copied(models: Path, tmp_path: Path) -> Path:
@@ -34,15 +41,22 @@ def copied(models: Path, tmp_path: Path) -> Path:
     return target
 
 
-def test_it_is_made_once(models: Path) -> None:
+def test_the_default_is_made_once_of_the_built_in_weights(tmp_path: Path) -> None:
     said: list[str] = []
-    folder = ensure_default_model(models, said.append)
-    assert said == []
-    assert [path.name for path in models.iterdir()] == [folder.name]
+    folder = ensure_default_model(tmp_path, said.append)
+    assert len(said) == 1
+    assert ensure_default_model(tmp_path, said.append) == folder
+    assert len(said) == 1
+    assert [path.name for path in tmp_path.iterdir()] == [folder.name]
+    manifest = load_model_dir(folder)
+    assert (manifest.architecture, manifest.precision, manifest.dimension) == ("resnet18", "int8", 512)
+    assert manifest.trained
+    assert "built-in" in manifest.name
+    assert verify(folder) > 0.999
 
 
 def test_the_manifest_says_what_it_is(models: Path) -> None:
-    folder = ensure_default_model(models)
+    folder = graph_of(models).parent
     manifest = load_model_dir(folder)
     assert (manifest.architecture, manifest.precision, manifest.dimension) == ("resnet18", "int8", 512)
     assert not manifest.trained
@@ -51,7 +65,7 @@ def test_the_manifest_says_what_it_is(models: Path) -> None:
 
 
 def test_embeddings_are_of_length_1_and_each_frame_by_itself(models: Path) -> None:
-    graph = ensure_default_model(models) / ONNX_FILE
+    graph = graph_of(models)
     frames = generated_frames(5, seed=9)
     together = run_model(graph, frames)
     np.testing.assert_allclose(np.linalg.norm(together, axis=1), 1.0, atol=1e-5)
@@ -63,13 +77,13 @@ def test_int8_and_fp16_stay_close_to_float(models: Path) -> None:
     frames = generated_frames(8, seed=10)
     exact = run_model(build("resnet18", weights), frames)
     half = run_model(in_precision("resnet18", weights, "fp16"), frames)
-    int8 = run_model(ensure_default_model(models) / ONNX_FILE, frames)
+    int8 = run_model(graph_of(models), frames)
     assert (exact * half).sum(axis=1).min() > 0.9999
     assert (exact * int8).sum(axis=1).min() > 0.98
 
 
 def test_unlike_pictures_are_further_apart_than_like_ones(models: Path) -> None:
-    graph = ensure_default_model(models) / ONNX_FILE
+    graph = graph_of(models)
     frames = generated_frames(12, seed=12)
     shifted = np.roll(frames, 12, axis=2)
     a, b = run_model(graph, frames), run_model(graph, shifted)
