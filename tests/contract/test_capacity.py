@@ -49,6 +49,7 @@ def grown(database: SqlDatabase, write: Callable[[], object]) -> int:
     return held(database) - before
 
 
+@pytest.mark.full
 def test_the_database_is_as_large_as_said(database: SqlDatabase, queue: JobQueue) -> None:
     ids: list[str] = []
 

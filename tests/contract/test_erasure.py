@@ -278,6 +278,7 @@ def look(rig: Rig) -> Audited:
     return audit(rig.database, rig.queue, rig.index, rig.store)
 
 
+@pytest.mark.full
 def test_the_commands(rig: Rig, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv("VIDREC_DATABASE_URL", rig.place["url"])
     monkeypatch.setenv("VIDREC_MILVUS_URI", rig.place["uri"])
