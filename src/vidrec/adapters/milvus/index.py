@@ -160,7 +160,7 @@ class MilvusIndex:
 
     def _delete(self, name: str, ids: Sequence[str]) -> None:
         if ids:
-            self._connection.call("delete", name, filter=_id_in(ids))
+            self._connection.call("delete", name, filter=_one_of("id", ids))
             self._upkeep.deleted(name, len(ids))
 
     def _read(self, name: str, ids: Iterable[str], fields: Sequence[str], **options: Any) -> list[dict[str, Any]]:
@@ -169,7 +169,7 @@ class MilvusIndex:
         options |= {"output_fields": list(fields), "strict_float32": True}
         rows: list[dict[str, Any]] = []
         for batch in _batches(dict.fromkeys(ids), _IDS_PER_READ):
-            rows += self._connection.call("query", name, filter=_id_in(batch), **options)
+            rows += self._connection.call("query", name, filter=_one_of("id", batch), **options)
         return rows
 
     def _segment_ids(self, model: ModelVersion, first: Mapping[str, int]) -> list[str]:
@@ -191,7 +191,7 @@ class MilvusIndex:
         rows: Counter[str] = Counter()
         if self._connection.call("has_collection", name):
             for batch in _batches(dict.fromkeys(video_ids), _VIDEOS_PER_LOOK):
-                which = f"{field} in [{', '.join(map(_quoted, batch))}]"
+                which = _one_of(field, batch)
                 found = self._connection.call("query", name, filter=which, output_fields=[field], **_STRONG)
                 rows.update(row[field] for row in found)
         return rows
@@ -207,13 +207,13 @@ def _batches(values: Iterable[Any], size: int) -> Iterable[list[Any]]:
         yield batch
 
 
-def _id_in(ids: Sequence[str]) -> str:
-    return f"id in [{', '.join(map(_quoted, ids))}]"
+def _one_of(field: str, values: Sequence[str]) -> str:
+    return f"{field} in [{', '.join(map(_quoted, values))}]"
 
 
 def _expression(only: VideoFilter, among: Sequence[str] | None) -> str:
     """In Milvus's filter language; empty where every video passes."""
-    conditions = [] if among is None else [_id_in(among)]
+    conditions = [] if among is None else [_one_of("id", among)]
     if only.category is not None:
         conditions.append(f"category == {_quoted(only.category)}")
     if only.min_duration_s is not None:
